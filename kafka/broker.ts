@@ -55,6 +55,13 @@ export interface PartitionPort {
   awaitReplication(lastOffset: number, deadlineMs: number, waiter: AckWaiter, slot: number): void
 
   /**
+   * The answer to acks=1: tells `waiter` at the end of this turn, once the records are in the page
+   * cache, or that they could not be written (56). Stores flush before connections, so the answer
+   * still leaves in this turn.
+   */
+  awaitWrite(lastOffset: number, waiter: AckWaiter, slot: number): void
+
+  /**
    * 0, or why this node does not serve this reader: 6 (not leader), 74/75 (epochs), 56 (failed).
    * `currentLeaderEpoch` -1 = not given.
    */

@@ -1,0 +1,55 @@
+/** ListOffsets for one partition: special timestamps and the search by time (KIP-79, 405, 734). */
+import type { PartitionLog } from '../log/partition-log.ts'
+
+export const LATEST = -1
+export const EARLIEST = -2
+export const MAX_TIMESTAMP = -3
+export const EARLIEST_LOCAL = -4
+export const LATEST_TIERED = -5
+export const EARLIEST_PENDING_UPLOAD = -6
+
+export interface ListedOffset {
+  error: number
+  /** -1 when nothing answers the question. */
+  offset: number
+  timestampMs: number
+  leaderEpoch: number
+}
+
+interface Replica {
+  readonly log: PartitionLog
+  readonly leaderEpoch: number
+  readLimit(isolation: 'uncommitted' | 'committed'): number
+}
+
+const NOTHING: ListedOffset = { error: 0, offset: -1, timestampMs: -1, leaderEpoch: -1 }
+
+/** Offsets below the reader's limit (watermark or last stable offset) only. */
+export async function offsetForListing(
+  replica: Replica,
+  timestampMs: number,
+  isolation: 'uncommitted' | 'committed',
+): Promise<ListedOffset> {
+  const { log } = replica
+  const limit = replica.readLimit(isolation)
+  switch (timestampMs) {
+    case LATEST:
+      return { error: 0, offset: limit, timestampMs: -1, leaderEpoch: replica.leaderEpoch }
+    case EARLIEST:
+    case EARLIEST_LOCAL: {
+      const offset = log.logStartOffset
+      return { error: 0, offset, timestampMs: -1, leaderEpoch: log.epochForOffset(offset) }
+    }
+    case LATEST_TIERED:
+    case EARLIEST_PENDING_UPLOAD: // nothing is tiered
+      return { ...NOTHING }
+    case MAX_TIMESTAMP: {
+      const found = await log.maxTimestamp(limit)
+      return found === undefined ? { ...NOTHING } : { error: 0, ...found }
+    }
+    default: {
+      const found = await log.offsetForTimestamp(timestampMs, limit)
+      return found === undefined ? { ...NOTHING } : { error: 0, ...found }
+    }
+  }
+}
