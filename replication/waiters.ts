@@ -64,11 +64,7 @@ export class AckWaiters {
         continue
       }
       const waiter = this.#waiters[at]!
-      const [offset, deadline, slot] = [
-        this.#offsets[at]!,
-        this.#deadlines[at]!,
-        this.#slots[at]!,
-      ]
+      const [offset, deadline, slot] = [this.#offsets[at]!, this.#deadlines[at]!, this.#slots[at]!]
       this.#dropFirst()
       this.add(offset, deadline, waiter, slot)
     }
