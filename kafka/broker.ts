@@ -140,3 +140,8 @@ export interface NodeEndpoint {
   readonly port: number
   readonly rack: string | null
 }
+
+/** Everything that handlers may ask. */
+export interface Broker {
+  readonly data: DataPort
+}
