@@ -4,7 +4,15 @@
  * literals: several times quicker and smaller on the heap than walking the schema.
  * Names come from schemas in this repository only, never from the wire.
  */
-import { type Field, INT64_MAX, isNullable, isPresent, type Struct, ZERO_UUID } from './schema.ts'
+import {
+  type Field,
+  INT64_MAX,
+  isNullable,
+  isOptional,
+  isPresent,
+  type Struct,
+  ZERO_UUID,
+} from './schema.ts'
 
 export interface CompileOptions {
   version: number
@@ -99,10 +107,9 @@ export class Generator {
             `  if (!(${this.#isDefault(part.field, `v.${part.name}`)})) lost('${part.name}')`,
         ),
       ...plain.flatMap((part) => {
-        const given =
-          part.field.options.default === undefined
-            ? `v.${part.name}`
-            : `v.${part.name} === undefined ? ${this.#default(part.field)} : v.${part.name}`
+        const given = isOptional(part.field)
+          ? `v.${part.name} === undefined ? ${this.#default(part.field)} : v.${part.name}`
+          : `v.${part.name}`
         return [`  const ${part.local} = ${given}`, `  ${part.value.write(part.local)}`]
       }),
       ...(isFlexible ? this.#writeTags(tagged) : []),

@@ -79,11 +79,18 @@ type WrittenFields<F extends Fields> = Flat<
 
 /** What a decoder returns: every field of the latest version, defaults filled in. */
 export type Infer<S extends Field> = ReadOf<S>
-/** What an encoder takes: fields with a default (or a tag) may be left out. */
+/** What an encoder takes: fields with a default, a tag, or a range of versions may be left out. */
 export type Written<S extends Field> = WrittenOf<S>
 
 type Nullable<T, O> = O extends { nullable: true } | { nullableSince: number } ? T | null : T
-type HasDefault<O> = O extends { default: unknown } | { tag: number } ? true : false
+/** Writers may leave out what has a default, and what only some versions have. */
+type HasDefault<O> = O extends
+  | { default: unknown }
+  | { tag: number }
+  | { since: number }
+  | { until: number }
+  ? true
+  : false
 type Simple<T, O> = Field<Nullable<T, O>, Nullable<T, O>, HasDefault<O>>
 
 function simple<T>(kind: Kind) {
@@ -157,7 +164,13 @@ export function struct<const F extends Fields, const O extends Options<never>>(
 }
 
 function isField(element: Field | Fields): element is Field {
-  return typeof element['kind'] === 'string'
+  return 'kind' in element && typeof element.kind === 'string'
+}
+
+/** May a writer leave the field out? */
+export function isOptional(field: Field): boolean {
+  const { default: given, tag, since, until } = field.options
+  return [given, tag, since, until].some((option) => option !== undefined)
 }
 
 /** Is the field on the wire in this version? */

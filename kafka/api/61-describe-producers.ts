@@ -1,0 +1,53 @@
+// DescribeProducers, v0
+// KIP-664
+import {
+  array,
+  type Infer,
+  int16,
+  int32,
+  int64,
+  nullableString,
+  string,
+  struct,
+  type Written,
+} from '../wire/schema.ts'
+import { defineApi } from './define.ts'
+
+const request = struct({
+  topics: array({
+    name: string(),
+    partitionIndexes: array(int32()),
+  }),
+})
+
+const response = struct({
+  throttleTimeMs: int32({ default: 0 }),
+  topics: array({
+    name: string(),
+    partitions: array({
+      partitionIndex: int32(),
+      errorCode: int16(),
+      errorMessage: nullableString({ default: null }),
+      activeProducers: array({
+        producerId: int64(),
+        producerEpoch: int32(),
+        lastSequence: int32({ default: -1 }),
+        lastTimestamp: int64({ default: -1 }),
+        coordinatorEpoch: int32(),
+        currentTxnStartOffset: int64({ default: -1 }),
+      }),
+    }),
+  }),
+})
+
+export type DescribeProducersRequest = Infer<typeof request>
+export type DescribeProducersResponse = Written<typeof response>
+
+export const describeProducers = defineApi({
+  key: 61,
+  name: 'DescribeProducers',
+  versions: [0, 0],
+  flexibleSince: 0,
+  request,
+  response,
+})
