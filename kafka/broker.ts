@@ -4,6 +4,7 @@
  * written into objects that the caller owns and uses again.
  */
 import type { AppendOutcome, ReadPlan } from '../log/partition-log.ts'
+import type { ClusterPort, ConfigsPort, GroupsPort, ProducersPort, TopicsPort } from './control.ts'
 
 /** Waits for an append to be replicated. One object may wait in several slots. */
 export interface AckWaiter {
@@ -141,7 +142,12 @@ export interface NodeEndpoint {
   readonly rack: string | null
 }
 
-/** Everything that handlers may ask. */
+/** Everything that handlers may ask: the data plane above, and the control plane (control.ts). */
 export interface Broker {
   readonly data: DataPort
+  readonly cluster: ClusterPort
+  readonly topics: TopicsPort
+  readonly configs: ConfigsPort
+  readonly groups: GroupsPort
+  readonly producers: ProducersPort
 }

@@ -20,9 +20,10 @@ export interface RequestContext {
   nowMs(): number
 }
 
-/** A handler's context: the request's, and the broker. */
+/** A handler's context: the request's, the broker, and the APIs of the listener. */
 export interface HandlerContext extends RequestContext {
   readonly broker: Broker
+  readonly apis: readonly Api[]
 }
 
 export interface ApiDefinition<Q extends Struct, S extends Struct> {
