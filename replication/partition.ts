@@ -163,7 +163,7 @@ export class Partition implements Flushable {
     options: ProduceOptions,
     outcome: AppendOutcome,
   ): void {
-    const refusal = this.#refusal(options.acks)
+    const refusal = this.refusal(options.acks)
     if (refusal !== 0) {
       refuse(outcome, refusal)
       return
@@ -177,7 +177,7 @@ export class Partition implements Flushable {
 
   /** A batch of this node's own coordinators: markers and internal records are allowed. */
   appendAsCoordinator(batch: Buffer, outcome: AppendOutcome): void {
-    const refusal = this.#refusal(-1)
+    const refusal = this.refusal(-1)
     if (refusal !== 0) {
       refuse(outcome, refusal)
       return
@@ -201,7 +201,8 @@ export class Partition implements Flushable {
     if (!this.queued) this.#parts.turn.stores(this)
   }
 
-  #refusal(acks: number): number {
+  /** 0, or the error with which an append would end now. */
+  refusal(acks: number): number {
     if (!this.isLeader) return NOT_LEADER_OR_FOLLOWER
     if (this.#failure !== undefined) return KAFKA_STORAGE_ERROR
     if (acks === -1 && this.isr.length < this.minInsyncReplicas) {
