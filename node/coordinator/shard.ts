@@ -176,6 +176,12 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     })
   }
 
+  /** As `perform`, for what is answered in another way; `refuse` is called when it is not done. */
+  change(decide: (state: S) => Change<R>, refuse: (error: number) => void): void {
+    if (this.#phase === 'active') this.apply(decide(this.#state!))
+    else refuse(this.refusal)
+  }
+
   /** The answer holds for ever: it waits until all that it may show is replicated. */
   read<T>(look: (state: S) => T, refuse: (error: number) => T): Promise<T> | T {
     if (this.#phase !== 'active') return refuse(this.refusal)

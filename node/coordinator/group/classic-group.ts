@@ -6,11 +6,12 @@
  * protocol the members that know it; a static instance has one member; the leader is a member.
  */
 import { assert } from '../../../base/assert.ts'
+import type { JoinGroupResponse } from '../../../kafka/api/11-join-group.ts'
+import type { SyncGroupResponse } from '../../../kafka/api/14-sync-group.ts'
 import { FENCED_INSTANCE_ID, NONE, UNKNOWN_MEMBER_ID } from '../../../kafka/wire/errors.ts'
 import { EMPTY_BYTES } from '../../../kafka/wire/reader.ts'
 import type { Deadline } from '../timers.ts'
 import { CONSUMER_PROTOCOL_TYPE, subscribedTopics } from './consumer-protocol.ts'
-import type { JoinGroupResponse, SyncGroupResponse } from './messages.ts'
 import type { GroupMetadataValue } from './records.ts'
 
 /** Kafka's words; they are shown to clients. */
@@ -148,7 +149,7 @@ export class ClassicGroup {
   static fromRecord(
     groupId: string,
     value: GroupMetadataValue,
-    makeMember: (options: MemberOptions) => ClassicMember,
+    makeMember: (group: ClassicGroup, options: MemberOptions) => ClassicMember,
   ): ClassicGroup {
     const group = new ClassicGroup(groupId, value.currentStateTimestamp)
     group.generation = value.generation
@@ -156,7 +157,7 @@ export class ClassicGroup {
     group.protocol = value.protocol ?? undefined
     group.leaderId = value.leader ?? undefined
     for (const loaded of value.members) {
-      const member = makeMember({
+      const member = makeMember(group, {
         memberId: loaded.memberId,
         instanceId: loaded.groupInstanceId,
         clientId: loaded.clientId,
