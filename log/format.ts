@@ -11,6 +11,8 @@
  * can be given in place.
  */
 
+import { crc32c } from '../base/crc32c.ts'
+
 export const BASE_OFFSET_AT = 0
 export const BATCH_LENGTH_AT = 8
 export const LEADER_EPOCH_AT = 12
@@ -175,7 +177,12 @@ export function deleteHorizonAt(source: Uint8Array, batch: number): number | und
   return isSet ? baseTimestampAt(source, batch) : undefined
 }
 
-/** Places of the unsigned varint of a zigzag `value`, a safe integer. */
+/** Sets the CRC of the batch in target[batch, end); the last step of writing one. */
+export function sealBatch(target: Uint8Array, batch: number, end: number): void {
+  writeInt32(target, batch + CRC_AT, crc32c(target, batch + ATTRIBUTES_AT, end))
+}
+
+/** Bytes of the zigzag varint of `value`, a safe integer. */
 export function varintBytes(value: number): number {
   // Zigzag doubles the magnitude: 2v for v >= 0, -2v - 1 below. Arithmetic, since v may pass 32 bits.
   let rest = value >= 0 ? value * 2 : -value * 2 - 1

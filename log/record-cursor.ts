@@ -27,6 +27,8 @@ export class RecordCursor {
   attributes = 0
   timestampDelta = 0
   offsetDelta = 0
+  /** Position behind the offset delta: from here on a record does not depend on its batch. */
+  restStart = 0
   keyStart = 0
   /** -1: null. */
   keyLength = -1
@@ -85,6 +87,7 @@ export class RecordCursor {
     this.#at = bodyStart + 1
     this.timestampDelta = this.#varlong(end)
     this.offsetDelta = this.#varint(end)
+    this.restStart = this.#at
     const keyLength = this.#varint(end)
     this.keyStart = this.#at
     this.keyLength = keyLength
@@ -128,13 +131,9 @@ export class RecordCursor {
     return this.#at <= end
   }
 
-  /** Goes back to before the first header of the record at hand; `leaveHeaders` returns. */
+  /** Goes back to the headers of the record at hand. Read all of them before the next record. */
   firstHeader(): void {
     this.#at = this.headersStart
-  }
-
-  leaveHeaders(): void {
-    this.#at = this.end
   }
 
   #broken(fault: string): false {
