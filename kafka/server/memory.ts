@@ -98,7 +98,8 @@ const SMALLEST_BYTES = 4096
 /** Buffers above this are made to measure, and not kept. */
 const LARGEST_KEPT_BYTES = 4 * 1024 * 1024
 const MEASURE_BYTES = 1024 * 1024
-const CLASSES = Math.log2(LARGEST_KEPT_BYTES / SMALLEST_BYTES) + 1
+/** Powers of two and the sizes half-way between: an answer is often a little over one. */
+const CLASSES = 2 * Math.log2(LARGEST_KEPT_BYTES / SMALLEST_BYTES) + 1
 const POISON = 0xdb
 
 export class BufferPool {
@@ -144,9 +145,11 @@ export class BufferPool {
 export function roundUp(sizeBytes: number): number {
   if (sizeBytes <= SMALLEST_BYTES) return SMALLEST_BYTES
   if (sizeBytes > LARGEST_KEPT_BYTES) return Math.ceil(sizeBytes / MEASURE_BYTES) * MEASURE_BYTES
-  return 2 ** (32 - Math.clz32(sizeBytes - 1))
+  const power = 2 ** (32 - Math.clz32(sizeBytes - 1))
+  return sizeBytes <= power * 0.75 ? power * 0.75 : power
 }
 
 function classOf(lentBytes: number): number {
-  return 31 - Math.clz32(lentBytes / SMALLEST_BYTES)
+  const power = 31 - Math.clz32(lentBytes / SMALLEST_BYTES)
+  return lentBytes === SMALLEST_BYTES * 2 ** power ? 2 * power : 2 * power + 1
 }

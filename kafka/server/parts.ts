@@ -1,0 +1,27 @@
+/** What all connections of one server share. */
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Turn } from '../../base/turn.ts'
+import type { Reader } from '../wire/reader.ts'
+import type { FetchHandler } from './fetch.ts'
+import type { BufferPool, MemoryAccountant } from './memory.ts'
+import type { ServerOptions } from './options.ts'
+import type { ServerProbe } from './probe.ts'
+import type { HotRequest, ProduceHandler } from './produce.ts'
+import type { SlowRequests } from './slow-requests.ts'
+
+export interface ServerParts {
+  readonly clock: Clock
+  readonly turn: Turn
+  readonly logger: Logger
+  readonly options: ServerOptions
+  readonly memory: MemoryAccountant
+  readonly pool: BufferPool
+  readonly probe: ServerProbe
+  readonly produce: ProduceHandler
+  readonly fetch: FetchHandler
+  readonly slow: SlowRequests
+  /** Reused for each hot request: handlers are done with them when they return. */
+  readonly reader: Reader
+  readonly hot: HotRequest
+}
