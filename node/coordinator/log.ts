@@ -30,7 +30,7 @@ export interface CoordinatorLog {
   whenReplicated(lastOffset: number, callback: (error: number) => void): void
   /**
    * Whole batches from the one that holds `offset` on, at most about `limitBytes` but at least one;
-   * empty at the end of the log. Rejects with CorruptionError or StorageError.
+   * empty at the end of what is written. Rejects when it can't be read.
    */
   read(offset: number, limitBytes: number): Promise<Buffer>
 }

@@ -9,7 +9,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
-import { CorruptionError, StorageError } from '../../base/errors.ts'
+import { CorruptionError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Flushable, Turn } from '../../base/turn.ts'
 import {
@@ -28,7 +28,7 @@ import {
 import { WireError } from '../../kafka/wire/reader.ts'
 import { BATCH_HEADER_BYTES } from '../../log/batch.ts'
 import { batchSizeAt, lastOffsetAt } from '../../log/format.ts'
-import { decodeBatches, encodeBatch, type NewRecord } from '../../log/records.ts'
+import { decodeBatches, encodeBatch, type LogRecord, type NewRecord } from '../../log/records.ts'
 import type { Change, Decision } from './decision.ts'
 import type { CoordinatorLog } from './log.ts'
 import type { CoordinatorProbe } from './probe.ts'
@@ -80,6 +80,7 @@ export type Phase = 'unloaded' | 'loading' | 'active' | 'failed'
 const LOAD_BYTES = 256 * 1024
 const RELOAD_FIRST_MS = 100
 const RELOAD_MAX_MS = 5000
+const READ_AGAIN_MS = 5
 /** Per record beyond key and value: six varints at their longest, no headers. */
 const RECORD_OVERHEAD_BYTES = 31
 
@@ -376,10 +377,16 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     let offset = log.logStartOffset
     let records = 0
     while (offset < endOffset) {
-      const bytes = await log.read(offset, LOAD_BYTES)
+      const bytes = await readOrFail(log, offset)
       if (this.#term !== term) return records
-      if (bytes.length === 0) break
-      for (const record of decodeBatches(bytes)) {
+      if (bytes.length === 0) {
+        // What was appended last is not in the page cache yet, or will be refused by the disk.
+        if (offset >= log.logEndOffset) break
+        await new Promise<void>((resolve) => this.#parts.clock.after(READ_AGAIN_MS, resolve))
+        if (this.#term !== term) return records
+        continue
+      }
+      for (const record of decodeOrFail(bytes)) {
         records++
         if (record.key !== null && record.offset >= offset) this.#replay(record.key, record.value)
       }
@@ -426,7 +433,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   }
 
   #failLoad(error: unknown): void {
-    if (!(error instanceof CorruptionError || error instanceof StorageError)) throw error
+    if (!(error instanceof LoadError)) throw error
     this.#parts.probe.loadsFailed++
     this.#parts.logger.error('A coordinator could not be loaded.', {
       partition: this.partition,
@@ -435,6 +442,29 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     this.#term++
     this.#phase = 'failed'
     this.#state = undefined
+    this.#reload()
+  }
+}
+
+/** The log can't be read; there is nothing wrong with the coordinator. */
+class LoadError extends Error {
+  override readonly name = 'LoadError'
+}
+
+async function readOrFail(log: CoordinatorLog, offset: number): Promise<Buffer> {
+  try {
+    return await log.read(offset, LOAD_BYTES)
+  } catch (cause) {
+    throw new LoadError(cause instanceof Error ? cause.message : String(cause), { cause })
+  }
+}
+
+function decodeOrFail(bytes: Buffer): LogRecord[] {
+  try {
+    return decodeBatches(bytes)
+  } catch (cause) {
+    if (!(cause instanceof CorruptionError)) throw cause
+    throw new LoadError(cause.message, { cause })
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The group coordinator as request handlers see it: one method per API, in the shape of its latest
- * version. It finds the shard of each group and puts the answers together; the rules are in the
+ * version (handlers translate). It finds the shard of each group and puts the answers together; the rules are in the
  * shard's Groups.
  *
  * Invariant: each request is answered once; answers about durable state hold after a failover.
@@ -37,17 +37,17 @@ import type {
   OffsetDeleteResponse,
 } from '../../../kafka/api/47-offset-delete.ts'
 import type { RequestContext } from '../../../kafka/api/define.ts'
+import type { GroupsPort } from '../../../kafka/control.ts'
 import {
   COORDINATOR_LOAD_IN_PROGRESS,
   COORDINATOR_NOT_AVAILABLE,
   INVALID_GROUP_ID,
-  INVALID_REQUEST,
   INVALID_SESSION_TIMEOUT,
   NONE,
   NOT_COORDINATOR,
-  UNKNOWN_TOPIC_ID,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../../kafka/wire/errors.ts'
+import { ZERO_UUID } from '../../../kafka/wire/schema.ts'
 import type { CoordinatorLog } from '../log.ts'
 import { CoordinatorProbe } from '../probe.ts'
 import { CoordinatorRuntime, partitionOf } from '../runtime.ts'
@@ -62,14 +62,8 @@ import {
   snapshot,
 } from './group-reads.ts'
 import { Groups } from './groups.ts'
-import {
-  absent,
-  type FetchedGroup,
-  OffsetFetch,
-  type TopicLookup,
-  usesTopicIds,
-} from './offset-fetch.ts'
-import type { CommitTopic, PartitionError } from './offset-rules.ts'
+import { type FetchedGroup, fetchOffsets, type TopicLookup } from './offset-fetch.ts'
+import type { PartitionError } from './offset-rules.ts'
 import type { Client, GroupOptions } from './options.ts'
 import { joinError, syncError } from './rebalance.ts'
 import { type GroupRecord, groupRecords } from './records.ts'
@@ -98,15 +92,15 @@ export interface GroupCoordinatorParts {
 }
 
 type GroupShard = Shard<Groups, GroupRecord>
+type Coordinator = NonNullable<FindCoordinatorResponse['coordinators']>[number]
 
 const GROUP_KEY = 0
 
-export class GroupCoordinator {
+export class GroupCoordinator implements GroupsPort {
   readonly probe = new CoordinatorProbe()
   readonly #options: GroupOptions
   readonly #topics: TopicLookup
   readonly #offsetsTopic: OffsetsTopic
-  readonly #offsetFetch: OffsetFetch
   readonly #runtime: CoordinatorRuntime<Groups, GroupRecord>
 
   constructor(parts: GroupCoordinatorParts) {
@@ -114,7 +108,6 @@ export class GroupCoordinator {
     this.#options = options
     this.#topics = parts.topics
     this.#offsetsTopic = parts.offsetsTopic
-    this.#offsetFetch = new OffsetFetch(parts.topics)
     const groupParts = { clock, random, logger, probe: this.probe, options }
     this.#runtime = new CoordinatorRuntime<Groups, GroupRecord>({
       clock,
@@ -215,28 +208,23 @@ export class GroupCoordinator {
   }
 
   async leaveGroup(
-    context: RequestContext,
+    _context: RequestContext,
     request: LeaveGroupRequest,
   ): Promise<LeaveGroupResponse> {
     const fail = (errorCode: number): LeaveGroupResponse => ({ errorCode, members: [] })
-    const { groupId } = request
+    const { groupId, members } = request
     if (groupId === '') return fail(INVALID_GROUP_ID)
     const shard = this.#shardOf(groupId)
     if (shard === undefined) return fail(NOT_COORDINATOR)
-    const isSingle = context.apiVersion < LEAVES_MANY_SINCE
-    const leavers = isSingle
-      ? [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
-      : request.members
     const errors = await shard.perform<number[] | number>(
-      (groups) => groups.leave(groupId, leavers),
+      (groups) => groups.leave(groupId, members),
       (error) => error,
     )
     if (typeof errors === 'number') return fail(errors)
-    assert(errors.length === leavers.length, 'each who leaves is told')
-    if (isSingle) return fail(errors[0]!)
+    assert(errors.length === members.length, 'each who leaves is told')
     return {
       errorCode: NONE,
-      members: leavers.map(({ memberId, groupInstanceId }, i) => ({
+      members: members.map(({ memberId, groupInstanceId }, i) => ({
         memberId,
         groupInstanceId,
         errorCode: errors[i]!,
@@ -244,114 +232,74 @@ export class GroupCoordinator {
     }
   }
 
+  /** Topics and partitions exist. */
   async offsetCommit(
     context: RequestContext,
     request: OffsetCommitRequest,
   ): Promise<OffsetCommitResponse> {
-    const { apiVersion } = context
-    const known = request.topics.map((topic) => this.#commitTopic(topic, apiVersion))
-    const wanted = known.filter((topic) => topic.partitions.length > 0)
-    const errors = wanted.length === 0 ? [] : await this.#commit(request, wanted, apiVersion)
-    let next = 0
-    const topics = request.topics.map(({ name, topicId, partitions }, i) => {
-      const { partitionCount, partitions: valid } = known[i]!
-      const own = valid.length === 0 || typeof errors === 'number' ? errors : errors[next++]!
-      const missing = usesTopicIds(apiVersion) && partitionCount === 0
-      return {
-        name,
-        topicId,
-        partitions: commitAnswers(partitions, {
-          partitionCount,
-          unknown: missing ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC_OR_PARTITION,
-          errors: own as number | PartitionError[],
-        }),
-      }
-    })
+    const errors = await this.#commit(context, request)
+    const topics = request.topics.map(({ name, topicId, partitions }, i) => ({
+      name,
+      topicId,
+      partitions:
+        typeof errors === 'number'
+          ? partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode: errors }))
+          : errors[i]!,
+    }))
     for (const { partitions } of topics) {
       for (const { errorCode } of partitions) this.probe.committed(errorCode)
     }
     return { topics }
   }
 
-  #commitTopic(
-    topic: OffsetCommitRequest['topics'][number],
-    apiVersion: number,
-  ): CommitTopic & { partitionCount: number } {
-    const found = usesTopicIds(apiVersion)
-      ? this.#topics.topicById(topic.topicId)
-      : this.#topics.topic(topic.name)
-    if (found === undefined) return { name: '', topicId: '', partitionCount: 0, partitions: [] }
-    const { name, id, partitionCount } = found
-    const partitions = topic.partitions.filter(({ partitionIndex }) =>
-      isPartition(partitionIndex, partitionCount),
-    )
-    return { name, topicId: id, partitionCount, partitions }
-  }
-
-  async #commit(
-    request: OffsetCommitRequest,
-    topics: readonly CommitTopic[],
-    apiVersion: number,
-  ): Promise<number | PartitionError[][]> {
+  #commit(context: RequestContext, request: OffsetCommitRequest) {
     const { groupId, memberId, groupInstanceId, retentionTimeMs } = request
     const shard = this.#shardOf(groupId)
     if (shard === undefined) return NOT_COORDINATOR
     const generationId = request.generationIdOrMemberEpoch
     const commit = { groupId, memberId, groupInstanceId, generationId, retentionTimeMs }
-    return shard.perform(
-      (groups) => groups.commit(commit, topics, apiVersion),
-      (error): number | PartitionError[][] => error,
+    const topics = request.topics.map(({ name, partitions }) => ({
+      name,
+      topicId: this.#topics.topic(name)?.id ?? ZERO_UUID,
+      partitions,
+    }))
+    return shard.perform<number | PartitionError[][]>(
+      (groups) => groups.commit(commit, topics, context.apiVersion),
+      (error) => error,
     )
   }
 
+  /** Groups are in `groups`, topics have names. */
   async offsetFetch(
-    context: RequestContext,
+    _context: RequestContext,
     request: OffsetFetchRequest,
   ): Promise<OffsetFetchResponse> {
-    const { apiVersion } = context
-    if (apiVersion >= FETCHES_MANY_SINCE) {
-      const groups = await Promise.all(
-        request.groups.map(({ groupId, topics }) => this.#fetch(groupId, topics, apiVersion)),
-      )
-      return { topics: [], errorCode: NONE, groups }
-    }
-    const wanted = request.topics?.map((topic) => ({ ...topic, topicId: '' })) ?? null
-    const group = await this.#fetch(request.groupId, wanted, apiVersion)
-    const { errorCode } = group
-    const topics =
-      errorCode !== NONE && apiVersion < FETCH_ERROR_SINCE
-        ? (wanted ?? []).map(({ name, partitionIndexes }) => ({
-            name,
-            partitions: partitionIndexes.map((index) => absent(index, errorCode)),
-          }))
-        : group.topics.map(({ name, partitions }) => ({ name: name ?? '', partitions }))
-    return { topics, errorCode, groups: [] }
+    const groups = await Promise.all(request.groups.map((group) => this.#fetch(group)))
+    return { topics: [], errorCode: NONE, groups }
   }
 
-  async #fetch(
-    groupId: string,
-    topics: OffsetFetchRequest['groups'][number]['topics'],
-    apiVersion: number,
-  ): Promise<FetchedGroup> {
+  #fetch(
+    group: Pick<OffsetFetchRequest['groups'][number], 'groupId' | 'topics'>,
+  ): FetchedGroup | Promise<FetchedGroup> {
+    const { groupId } = group
     const refuse = (errorCode: number): FetchedGroup => ({ groupId, topics: [], errorCode })
     const shard = this.#shardOf(groupId)
     if (shard === undefined) return refuse(NOT_COORDINATOR)
     return shard.read(
-      (groups) => this.#offsetFetch.fetch(groupId, topics, groups.committed(groupId), apiVersion),
+      (groups) => fetchOffsets(group, groups.committed(groupId), this.#topics),
       refuse,
     )
   }
 
   async describeGroups(
-    context: RequestContext,
+    _context: RequestContext,
     request: DescribeGroupsRequest,
   ): Promise<DescribeGroupsResponse> {
-    const { apiVersion } = context
     return {
       groups: request.groups.map((groupId) => {
         const shard = this.#shardOf(groupId)
         const groups = shard?.state
-        if (groups !== undefined) return describe(groups, groupId, apiVersion)
+        if (groups !== undefined) return describe(groups, groupId)
         return describeError(groupId, shard?.refusal ?? NOT_COORDINATOR)
       }),
     }
@@ -428,26 +376,18 @@ export class GroupCoordinator {
     }
   }
 
+  /** Keys are in `coordinatorKeys`. The topic is made when the first group asks for it. */
   async findCoordinator(
     context: RequestContext,
     request: FindCoordinatorRequest,
   ): Promise<FindCoordinatorResponse> {
-    const isGroup = request.keyType === GROUP_KEY
-    if (isGroup && this.#offsetsTopic.partitionCount() === 0) await this.#offsetsTopic.create()
-    const find = (key: string) => this.#find(key, isGroup, context.listener)
-    if (context.apiVersion >= FINDS_MANY_SINCE) {
-      const coordinators = request.coordinatorKeys.map((key) => ({ key, ...find(key) }))
-      return { errorCode: NONE, errorMessage: '', nodeId: 0, host: '', port: 0, coordinators }
-    }
-    return { ...find(request.key), coordinators: [] }
+    assert(request.keyType === GROUP_KEY, 'handlers refuse other kinds of coordinators')
+    if (this.#offsetsTopic.partitionCount() === 0) await this.#offsetsTopic.create()
+    const coordinators = request.coordinatorKeys.map((key) => this.#find(key, context.listener))
+    return { errorCode: NONE, errorMessage: null, nodeId: 0, host: '', port: 0, coordinators }
   }
 
-  #find(key: string, isGroup: boolean, listener: string) {
-    const nobody = { nodeId: -1, host: '', port: -1 }
-    if (!isGroup) {
-      const errorMessage = 'This node coordinates groups only.'
-      return { ...nobody, errorCode: INVALID_REQUEST, errorMessage }
-    }
+  #find(key: string, listener: string): Coordinator {
     const partitionCount = this.#offsetsTopic.partitionCount()
     const leader =
       partitionCount === 0
@@ -455,18 +395,20 @@ export class GroupCoordinator {
         : this.#offsetsTopic.leader(partitionOf(key, partitionCount), listener)
     if (leader === undefined) {
       const errorMessage = 'The coordinator is not available.'
-      return { ...nobody, errorCode: COORDINATOR_NOT_AVAILABLE, errorMessage }
+      return {
+        key,
+        nodeId: -1,
+        host: '',
+        port: -1,
+        errorCode: COORDINATOR_NOT_AVAILABLE,
+        errorMessage,
+      }
     }
     const { nodeId, host, port } = leader
-    return { errorCode: NONE, errorMessage: '', nodeId, host, port }
+    return { key, nodeId, host, port, errorCode: NONE, errorMessage: null }
   }
 }
 
-/** First versions with several members, groups, keys; with a top-level error of OffsetFetch. */
-const LEAVES_MANY_SINCE = 3
-const FETCHES_MANY_SINCE = 8
-const FINDS_MANY_SINCE = 4
-const FETCH_ERROR_SINCE = 2
 /** JoinGroup: the protocol's name may be null. */
 const NULL_PROTOCOL_SINCE = 7
 
@@ -486,20 +428,4 @@ function clientOf({ clientId, clientHost, apiVersion }: RequestContext): Client 
 
 function isPartition(index: number, partitionCount: number): boolean {
   return index >= 0 && index < partitionCount
-}
-
-/** In the order of the request: partitions that do not exist, and the answers for the others. */
-function commitAnswers(
-  partitions: OffsetCommitRequest['topics'][number]['partitions'],
-  given: { partitionCount: number; unknown: number; errors: number | readonly PartitionError[] },
-): PartitionError[] {
-  const { partitionCount, unknown, errors } = given
-  let next = 0
-  return partitions.map(({ partitionIndex }) => {
-    if (!isPartition(partitionIndex, partitionCount)) {
-      return { partitionIndex, errorCode: unknown }
-    }
-    if (typeof errors === 'number') return { partitionIndex, errorCode: errors }
-    return errors[next++]!
-  })
 }

@@ -10,10 +10,6 @@ import type { Group, Groups } from './groups.ts'
 export type DescribedGroup = DescribeGroupsResponse['groups'][number]
 export type ListedGroup = ListGroupsResponse['groups'][number]
 
-/** KIP-1043: from this version on, a group that does not exist is an error. */
-const NOT_FOUND_SINCE = 6
-const DEAD = 'Dead'
-
 export function describeError(groupId: string, errorCode: number): DescribedGroup {
   return {
     errorCode,
@@ -26,18 +22,16 @@ export function describeError(groupId: string, errorCode: number): DescribedGrou
   }
 }
 
-function notFound(groupId: string, apiVersion: number): DescribedGroup {
-  if (apiVersion < NOT_FOUND_SINCE) return { ...describeError(groupId, NONE), groupState: DEAD }
-  return {
-    ...describeError(groupId, GROUP_ID_NOT_FOUND),
-    errorMessage: `Group ${groupId} not found.`,
-    groupState: DEAD,
-  }
-}
-
-export function describe(groups: Groups, groupId: string, apiVersion: number): DescribedGroup {
+/** KIP-1043: a group that does not exist is an error. Handlers of old versions leave it out. */
+export function describe(groups: Groups, groupId: string): DescribedGroup {
   const group = groups.get(groupId)
-  if (group === undefined) return notFound(groupId, apiVersion)
+  if (group === undefined) {
+    return {
+      ...describeError(groupId, GROUP_ID_NOT_FOUND),
+      errorMessage: `Group ${groupId} not found.`,
+      groupState: 'Dead',
+    }
+  }
   const protocol = group.state === 'Stable' ? group.protocol : undefined
   return {
     errorCode: NONE,
