@@ -1,6 +1,8 @@
 // FindCoordinator, v0-6
 // v1 key types, error message; v3 flexible; v4 many keys (KIP-699); v5 transactions of version 2;
 // v6 share groups
+
+import { INVALID_REQUEST, TRANSACTIONAL_ID_AUTHORIZATION_FAILED } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -13,6 +15,7 @@ import {
   type Written,
 } from '../wire/schema.ts'
 import { defineApi } from './define.ts'
+import { NO_TRANSACTIONS } from './no-transactions.ts'
 
 const request = struct({
   key: string({ until: 3 }),
@@ -43,6 +46,10 @@ const response = struct({
 export type FindCoordinatorRequest = Infer<typeof request>
 export type FindCoordinatorResponse = Written<typeof response>
 
+/** Key types. */
+const GROUP = 0
+const TRANSACTION = 1
+
 export const findCoordinator = defineApi({
   key: 10,
   name: 'FindCoordinator',
@@ -50,4 +57,27 @@ export const findCoordinator = defineApi({
   flexibleSince: 3,
   request,
   response,
+  async handle(context, request) {
+    const isSingle = context.apiVersion < 4
+    const coordinatorKeys = isSingle ? [request.key] : request.coordinatorKeys
+    const response =
+      request.keyType === GROUP
+        ? await context.broker.groups.findCoordinator(context, { ...request, coordinatorKeys })
+        : { coordinators: coordinatorKeys.map((key) => refusal(key, request.keyType)) }
+    if (!isSingle) return response
+    const { key: _, ...single } = response.coordinators![0]!
+    return { throttleTimeMs: response.throttleTimeMs, ...single }
+  },
 })
+
+function refusal(key: string, keyType: number) {
+  const isTransaction = keyType === TRANSACTION
+  return {
+    key,
+    nodeId: -1,
+    host: '',
+    port: -1,
+    errorCode: isTransaction ? TRANSACTIONAL_ID_AUTHORIZATION_FAILED : INVALID_REQUEST,
+    errorMessage: isTransaction ? NO_TRANSACTIONS : `Coordinators of type ${keyType} are unknown.`,
+  }
+}

@@ -55,4 +55,15 @@ export const joinGroup = defineApi({
   flexibleSince: 6,
   request,
   response,
+  async handle(context, request) {
+    const { apiVersion } = context
+    // v0 has no rebalance timeout: the session's stands for both.
+    const rebalanceTimeoutMs =
+      apiVersion === 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs
+    const response = await context.broker.groups.joinGroup(context, {
+      ...request,
+      rebalanceTimeoutMs,
+    })
+    return apiVersion >= 7 ? response : { ...response, protocolName: response.protocolName ?? '' }
+  },
 })

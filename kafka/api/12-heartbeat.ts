@@ -33,4 +33,5 @@ export const heartbeat = defineApi({
   flexibleSince: 4,
   request,
   response,
+  handle: (context, request) => context.broker.groups.heartbeat(context, request),
 })

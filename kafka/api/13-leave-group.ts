@@ -1,5 +1,7 @@
 // LeaveGroup, v0-5
 // v3 many members (KIP-345); v4 flexible; v5 reason (KIP-800)
+
+import { NONE } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -48,4 +50,15 @@ export const leaveGroup = defineApi({
   flexibleSince: 4,
   request,
   response,
+  async handle(context, request) {
+    if (context.apiVersion >= 3) return context.broker.groups.leaveGroup(context, request)
+    const { throttleTimeMs, errorCode, members } = await context.broker.groups.leaveGroup(context, {
+      ...request,
+      members: [{ memberId: request.memberId, groupInstanceId: null, reason: null }],
+    })
+    return {
+      throttleTimeMs,
+      errorCode: errorCode === NONE ? (members?.[0]?.errorCode ?? NONE) : errorCode,
+    }
+  },
 })

@@ -1,5 +1,8 @@
 // SyncGroup, v0-5
 // v3 static members (KIP-345); v4 flexible; v5 protocol type and name
+
+import { INCONSISTENT_GROUP_PROTOCOL } from '../wire/errors.ts'
+import { EMPTY_BYTES } from '../wire/reader.ts'
 import {
   array,
   bytes,
@@ -44,4 +47,12 @@ export const syncGroup = defineApi({
   flexibleSince: 4,
   request,
   response,
+  handle(context, request) {
+    // KIP-559: from v5 on members say what they believe to have agreed on.
+    const isSilent = request.protocolType === null || request.protocolName === null
+    if (context.apiVersion >= 5 && isSilent) {
+      return { errorCode: INCONSISTENT_GROUP_PROTOCOL, assignment: EMPTY_BYTES }
+    }
+    return context.broker.groups.syncGroup(context, request)
+  },
 })

@@ -1,6 +1,8 @@
 // DescribeGroups, v0-6
 // v3 authorized operations (KIP-430); v4 static members; v5 flexible; v6 error message, and 69 for a
 // group that does not exist (KIP-1043)
+
+import { GROUP_ID_NOT_FOUND, NONE } from '../wire/errors.ts'
 import {
   array,
   bool,
@@ -13,6 +15,7 @@ import {
   struct,
   type Written,
 } from '../wire/schema.ts'
+import { GROUP_OPERATIONS, NOT_REQUESTED } from './authorized-operations.ts'
 import { defineApi } from './define.ts'
 
 const request = struct({
@@ -51,4 +54,22 @@ export const describeGroups = defineApi({
   flexibleSince: 5,
   request,
   response,
+  async handle(context, request) {
+    const response = await context.broker.groups.describeGroups(context, request)
+    const hasMissingError = context.apiVersion >= 6
+    return {
+      ...response,
+      groups: response.groups.map((group) => {
+        const isMissing = group.errorCode === GROUP_ID_NOT_FOUND
+        const errorCode = isMissing && !hasMissingError ? NONE : group.errorCode
+        const isAllowed = request.includeAuthorizedOperations && errorCode === NONE
+        return {
+          ...group,
+          errorCode,
+          errorMessage: hasMissingError ? group.errorMessage : null,
+          authorizedOperations: isAllowed ? GROUP_OPERATIONS : NOT_REQUESTED,
+        }
+      }),
+    }
+  },
 })

@@ -29,4 +29,5 @@ export const listGroups = defineApi({
   flexibleSince: 3,
   request,
   response,
+  handle: (context, request) => context.broker.groups.listGroups(context, request),
 })

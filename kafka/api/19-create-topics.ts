@@ -67,4 +67,5 @@ export const createTopics = defineApi({
   flexibleSince: 5,
   request,
   response,
+  handle: (context, request) => context.broker.topics.createTopics(context, request),
 })

@@ -1,5 +1,7 @@
 // DeleteTopics, v1-6
 // v4 flexible; v5 error message, quota errors (KIP-599); v6 topic ids (KIP-516)
+
+import { INVALID_REQUEST, TOPIC_DELETION_DISABLED } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -10,6 +12,7 @@ import {
   struct,
   uuid,
   type Written,
+  ZERO_UUID,
 } from '../wire/schema.ts'
 import { defineApi } from './define.ts'
 
@@ -45,4 +48,21 @@ export const deleteTopics = defineApi({
   flexibleSince: 4,
   request,
   response,
+  async handle(context, request) {
+    const topics =
+      context.apiVersion >= 6
+        ? request.topics
+        : request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
+    const response = await context.broker.topics.deleteTopics(context, { ...request, topics })
+    if (context.apiVersion >= 3) return response
+    return {
+      ...response,
+      // Older clients do not know that deletion can be switched off.
+      responses: response.responses.map((topic) =>
+        topic.errorCode === TOPIC_DELETION_DISABLED
+          ? { ...topic, errorCode: INVALID_REQUEST }
+          : topic,
+      ),
+    }
+  },
 })

@@ -45,4 +45,5 @@ export const deleteRecords = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle: (context, request) => context.broker.topics.deleteRecords(context, request),
 })

@@ -1,5 +1,7 @@
 // InitProducerId, v0-5
 // v2 flexible; v3 bump of an epoch (KIP-360); v4 PRODUCER_FENCED; v5 transactions of version 2
+
+import { INVALID_REQUEST, TRANSACTIONAL_ID_AUTHORIZATION_FAILED } from '../wire/errors.ts'
 import {
   type Infer,
   int16,
@@ -35,4 +37,18 @@ export const initProducerId = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle(context, request) {
+    if (request.transactionalId === '') return refusal(INVALID_REQUEST)
+    if (request.transactionalId !== null) return refusal(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    // Both are given, or neither (KIP-360).
+    if ((request.producerId === -1) !== (request.producerEpoch === -1)) {
+      return refusal(INVALID_REQUEST)
+    }
+    return context.broker.producers.initProducerId(context, request)
+  },
 })
+
+/** There is no place for a message here; clients were told by FindCoordinator (no-transactions.ts). */
+function refusal(errorCode: number): InitProducerIdResponse {
+  return { errorCode, producerId: -1, producerEpoch: -1 }
+}

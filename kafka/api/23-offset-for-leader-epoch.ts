@@ -1,5 +1,7 @@
 // OffsetForLeaderEpoch, v2-4
 // v2 current leader epoch (KIP-320); v3 replica id; v4 flexible
+
+import { NONE } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -11,6 +13,7 @@ import {
   type Written,
 } from '../wire/schema.ts'
 import { defineApi } from './define.ts'
+import { findPartition } from './partitions.ts'
 
 const request = struct({
   replicaId: int32({ since: 3, default: -2, ignorable: true }),
@@ -47,4 +50,20 @@ export const offsetForLeaderEpoch = defineApi({
   flexibleSince: 4,
   request,
   response,
+  handle(context, request) {
+    const { data } = context.broker
+    return {
+      topics: request.topics.map(({ topic, partitions }) => ({
+        topic,
+        partitions: partitions.map((asked) => {
+          const found = findPartition(data, topic, asked.partition, asked.currentLeaderEpoch)
+          if (found.partition === undefined) {
+            return { errorCode: found.error, partition: asked.partition }
+          }
+          const { epoch, endOffset } = found.partition.endOffsetForEpoch(asked.leaderEpoch)
+          return { errorCode: NONE, partition: asked.partition, leaderEpoch: epoch, endOffset }
+        }),
+      })),
+    }
+  },
 })

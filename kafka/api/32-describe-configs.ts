@@ -61,4 +61,18 @@ export const describeConfigs = defineApi({
   flexibleSince: 4,
   request,
   response,
+  async handle(context, request) {
+    const response = await context.broker.configs.describeConfigs(context, request)
+    return {
+      ...response,
+      results: response.results.map((result) => ({
+        ...result,
+        configs: result.configs.map((config) => ({
+          ...config,
+          synonyms: request.includeSynonyms ? config.synonyms : [],
+          documentation: request.includeDocumentation ? config.documentation : null,
+        })),
+      })),
+    }
+  },
 })

@@ -46,4 +46,5 @@ export const alterConfigs = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle: (context, request) => context.broker.configs.alterConfigs(context, request),
 })

@@ -54,4 +54,5 @@ export const describeLogDirs = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle: (context, request) => context.broker.cluster.describeLogDirs(context, request),
 })

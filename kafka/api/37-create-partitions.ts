@@ -47,4 +47,5 @@ export const createPartitions = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle: (context, request) => context.broker.topics.createPartitions(context, request),
 })

@@ -25,4 +25,5 @@ export const deleteGroups = defineApi({
   flexibleSince: 2,
   request,
   response,
+  handle: (context, request) => context.broker.groups.deleteGroups(context, request),
 })

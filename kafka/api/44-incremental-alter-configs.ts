@@ -47,4 +47,5 @@ export const incrementalAlterConfigs = defineApi({
   flexibleSince: 1,
   request,
   response,
+  handle: (context, request) => context.broker.configs.incrementalAlterConfigs(context, request),
 })

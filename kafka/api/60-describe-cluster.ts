@@ -1,5 +1,7 @@
 // DescribeCluster, v0-2
 // v1 endpoint type (KIP-919); v2 fenced brokers (KIP-1073)
+
+import { MISMATCHED_ENDPOINT_TYPE, NONE, UNSUPPORTED_ENDPOINT_TYPE } from '../wire/errors.ts'
 import {
   array,
   bool,
@@ -12,6 +14,7 @@ import {
   struct,
   type Written,
 } from '../wire/schema.ts'
+import { CLUSTER_OPERATIONS, NOT_REQUESTED } from './authorized-operations.ts'
 import { defineApi } from './define.ts'
 
 const request = struct({
@@ -40,6 +43,10 @@ const response = struct({
 export type DescribeClusterRequest = Infer<typeof request>
 export type DescribeClusterResponse = Written<typeof response>
 
+/** Endpoint types (KIP-919). */
+const BROKERS = 1
+const CONTROLLERS = 2
+
 export const describeCluster = defineApi({
   key: 60,
   name: 'DescribeCluster',
@@ -47,4 +54,37 @@ export const describeCluster = defineApi({
   flexibleSince: 0,
   request,
   response,
+  handle(context, request) {
+    const { cluster } = context.broker
+    const { endpointType } = request
+    if (endpointType !== BROKERS) {
+      const isKnown = endpointType === CONTROLLERS
+      return {
+        errorCode: isKnown ? MISMATCHED_ENDPOINT_TYPE : UNSUPPORTED_ENDPOINT_TYPE,
+        errorMessage: isKnown
+          ? 'This listener is for brokers; controllers have no listener for clients.'
+          : `Unsupported endpoint type ${endpointType}`,
+        clusterId: '',
+        brokers: [],
+      }
+    }
+    return {
+      errorCode: NONE,
+      clusterId: cluster.clusterId,
+      controllerId: cluster.controllerId,
+      brokers: cluster
+        .brokers(context.listener)
+        .filter(({ isFenced }) => request.includeFencedBrokers || !isFenced)
+        .map(({ nodeId, host, port, rack, isFenced }) => ({
+          brokerId: nodeId,
+          host,
+          port,
+          rack,
+          isFenced,
+        })),
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+        ? CLUSTER_OPERATIONS
+        : NOT_REQUESTED,
+    }
+  },
 })
