@@ -31,11 +31,15 @@ import type {
 } from './api/44-incremental-alter-configs.ts'
 import type { OffsetDeleteRequest, OffsetDeleteResponse } from './api/47-offset-delete.ts'
 import type {
+  DescribeProducersRequest,
+  DescribeProducersResponse,
+} from './api/61-describe-producers.ts'
+import type {
   ListConfigResourcesRequest,
   ListConfigResourcesResponse,
 } from './api/74-list-config-resources.ts'
 import type { RequestContext } from './api/define.ts'
-import type { NodeEndpoint, PartitionPort } from './broker.ts'
+import type { NodeEndpoint } from './broker.ts'
 
 /** Feature levels, as ApiVersions shows them. */
 export interface Features {
@@ -166,22 +170,14 @@ export interface GroupsPort {
   deleteGroups(context: RequestContext, request: DeleteGroupsRequest): Promise<DeleteGroupsResponse>
 }
 
-export interface ActiveProducer {
-  readonly producerId: number
-  readonly producerEpoch: number
-  /** -1 none. */
-  readonly lastSequence: number
-  readonly lastTimestampMs: number
-  readonly coordinatorEpoch: number
-  readonly currentTransactionStartOffset: number
-}
-
 export interface ProducersPort {
   /** `transactionalId` is null. */
   initProducerId(
     context: RequestContext,
     request: InitProducerIdRequest,
   ): Promise<InitProducerIdResponse>
-  /** Producers that the partition remembers. */
-  activeProducers(partition: PartitionPort): readonly ActiveProducer[]
+  describeProducers(
+    context: RequestContext,
+    request: DescribeProducersRequest,
+  ): Promise<DescribeProducersResponse>
 }

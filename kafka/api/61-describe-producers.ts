@@ -1,7 +1,7 @@
 // DescribeProducers, v0
 // KIP-664
 
-import { INVALID_TOPIC_EXCEPTION, NONE } from '../wire/errors.ts'
+import { INVALID_TOPIC_EXCEPTION } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -13,8 +13,7 @@ import {
   struct,
   type Written,
 } from '../wire/schema.ts'
-import { defineApi, type HandlerContext } from './define.ts'
-import { findPartition } from './partitions.ts'
+import { defineApi } from './define.ts'
 import { topicNameFault } from './topic-names.ts'
 
 const request = struct({
@@ -54,17 +53,16 @@ export const describeProducers = defineApi({
   flexibleSince: 0,
   request,
   response,
-  handle(context, request) {
+  async handle(context, request) {
+    const response = await context.broker.producers.describeProducers(context, request)
     return {
-      topics: request.topics.map(({ name, partitionIndexes }) => {
+      ...response,
+      topics: response.topics.map(({ name, partitions }) => {
         const fault = topicNameFault(name)
         return {
           name,
-          partitions: partitionIndexes.map((index) =>
-            fault === undefined
-              ? describe(context, name, index)
-              : refusal(index, INVALID_TOPIC_EXCEPTION, fault),
-          ),
+          partitions:
+            fault === undefined ? partitions : partitions.map((one) => misnamed(one, fault)),
         }
       }),
     }
@@ -73,28 +71,6 @@ export const describeProducers = defineApi({
 
 type PartitionAnswer = DescribeProducersResponse['topics'][number]['partitions'][number]
 
-function describe(context: HandlerContext, topic: string, index: number): PartitionAnswer {
-  const { partition, error } = findPartition(context.broker.data, topic, index, -1)
-  if (partition === undefined) return refusal(index, error, null)
-  const producers = context.broker.producers.activeProducers(partition)
-  return {
-    partitionIndex: index,
-    errorCode: NONE,
-    activeProducers: producers.map((producer) => ({
-      producerId: producer.producerId,
-      producerEpoch: producer.producerEpoch,
-      lastSequence: producer.lastSequence,
-      lastTimestamp: producer.lastTimestampMs,
-      coordinatorEpoch: producer.coordinatorEpoch,
-      currentTxnStartOffset: producer.currentTransactionStartOffset,
-    })),
-  }
-}
-
-function refusal(
-  partitionIndex: number,
-  errorCode: number,
-  errorMessage: string | null,
-): PartitionAnswer {
-  return { partitionIndex, errorCode, errorMessage, activeProducers: [] }
+function misnamed({ partitionIndex }: PartitionAnswer, errorMessage: string): PartitionAnswer {
+  return { partitionIndex, errorCode: INVALID_TOPIC_EXCEPTION, errorMessage, activeProducers: [] }
 }
