@@ -20,7 +20,7 @@ import { FrameCutter, type FrameOwner } from './frames.ts'
 import type { MemoryWaiter } from './memory.ts'
 import type { ServerParts } from './parts.ts'
 import type { CloseReason } from './probe.ts'
-import type { HotRequest, ProduceOwner } from './produce.ts'
+import type { ProduceOwner } from './produce.ts'
 import { API_VERSIONS, FETCH, type Peer, PRODUCE } from './slow-requests.ts'
 import { Ticket } from './ticket.ts'
 
@@ -379,10 +379,10 @@ export class KafkaConnection
     this.close(reason)
   }
 
-  /** Ends it now. What was not sent is dropped. */
+  /** Ends it now, also while it drains. What was not sent is dropped. */
   close(reason: CloseReason): void {
-    if (this.isClosed) return
-    this.#closeReason = reason
+    if (this.isClosed && !this.#isDraining) return
+    this.#closeReason ??= reason
     this.#frames.close()
     this.#connection.destroy()
   }

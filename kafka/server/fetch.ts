@@ -7,7 +7,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Flushable, Turn } from '../../base/turn.ts'
-import type { DataPort, DataWaiter, Isolation } from '../broker.ts'
+import type { DataPort } from '../broker.ts'
 import {
   FETCH_SESSION_ID_NOT_FOUND,
   FETCH_SESSION_TOPIC_ID_ERROR,
@@ -18,23 +18,22 @@ import type { Reader } from '../wire/reader.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import type { DeadlineWheel } from './deadlines.ts'
 import { FetchEncoder, startsTopic } from './fetch-answer.ts'
-import { EntryList, FetchEntry } from './fetch-entries.ts'
+import type { FetchEntry } from './fetch-entries.ts'
 import { FetchPlanner } from './fetch-plan.ts'
-import { FetchRequest, type PartitionSink } from './fetch-request.ts'
+import { FetchRequest } from './fetch-request.ts'
 import {
-  type FetchSession,
   type FetchSessionCache,
   FINAL_EPOCH,
   INITIAL_EPOCH,
   NO_SESSION,
   nextEpoch,
-  type SessionUser,
 } from './fetch-session.ts'
+import { type FetchLooker, FetchTicket } from './fetch-ticket.ts'
 import { LeaderHints } from './leader-hints.ts'
-import type { BufferPool, MemoryWaiter } from './memory.ts'
+import type { BufferPool } from './memory.ts'
 import type { ServerProbe } from './probe.ts'
 import type { HotRequest } from './produce.ts'
-import { Ticket, type TicketOwner } from './ticket.ts'
+import type { Ticket, TicketOwner } from './ticket.ts'
 
 const FETCH = 1
 /** Smaller answers share a chunk with others. */
@@ -42,8 +41,6 @@ const SMALL_BYTES = 4096
 /** When memory is short, answers shrink down to this before they wait. */
 const SHORT_BYTES = 64 * 1024
 const FREE_TICKETS_MAX = 1024
-/** Entries that a ticket keeps for its next request. */
-const KEPT_ENTRIES_MAX = 64
 
 export interface FetchOwner extends TicketOwner {
   accept(ticket: Ticket): void
@@ -63,101 +60,7 @@ export interface FetchParts {
   readonly fetchBytesMax: number
 }
 
-class FetchTicket extends Ticket implements DataWaiter, MemoryWaiter, SessionUser, PartitionSink {
-  readonly #handler: FetchHandler
-  /** Own entries, when there is no session. */
-  readonly own = new EntryList()
-  readonly #spare: FetchEntry[] = []
-  session: FetchSession | undefined
-  /** The session's epoch while this request is its latest. */
-  sessionEpoch = 0
-  isFull = true
-  usesTopicIds = false
-  isolation: Isolation = 'uncommitted'
-  refusal = 0
-  maxBytes = 0
-  minBytes = 0
-  waitsUntilMs = 0
-  isWaiting = false
-  /** In the handler's list of those to look at again. */
-  isListed = false
-  /** Being answered by reads that take time. */
-  isReading = false
-  /** No more waiting for data: answer with what there is. */
-  isDue = false
-  partitionError = 0
-
-  constructor(handler: FetchHandler) {
-    super()
-    this.#handler = handler
-  }
-
-  get isIncremental(): boolean {
-    return this.session !== undefined
-  }
-
-  get entries(): EntryList {
-    return this.session?.entries ?? this.own
-  }
-
-  addPartition(
-    topicKey: string,
-    index: number,
-    leaderEpoch: number,
-    fetchOffset: number,
-    lastFetchedEpoch: number,
-    maxBytes: number,
-  ): void {
-    let entry: FetchEntry
-    if (this.session !== undefined) entry = this.session.open(topicKey, index)
-    else {
-      entry = this.#spare.pop() ?? new FetchEntry()
-      entry.reset(topicKey, index)
-      this.own.append(entry)
-    }
-    entry.leaderEpoch = leaderEpoch
-    entry.fetchOffset = fetchOffset
-    entry.lastFetchedEpoch = lastFetchedEpoch
-    entry.maxBytes = maxBytes
-  }
-
-  onData(): void {
-    this.#handler.lookAgain(this)
-  }
-
-  onMemory(): void {
-    this.#handler.lookAgain(this)
-  }
-
-  override onDeadline(): void {
-    this.hurry()
-  }
-
-  override hurry(): void {
-    this.isDue = true
-    this.#handler.lookAgain(this)
-  }
-
-  onSuperseded(): void {
-    this.#handler.onSuperseded(this)
-  }
-
-  override onAbandon(): void {
-    this.#handler.onAbandoned(this)
-  }
-
-  override onRecycled(): void {
-    for (let entry = this.own.first; entry !== undefined; entry = this.own.first) {
-      this.own.remove(entry)
-      entry.forget()
-      if (this.#spare.length < KEPT_ENTRIES_MAX) this.#spare.push(entry)
-    }
-    this.session = undefined
-    this.#handler.onRecycled(this)
-  }
-}
-
-export class FetchHandler implements Flushable {
+export class FetchHandler implements Flushable, FetchLooker {
   queued = false
   readonly #parts: FetchParts
   readonly #request = new FetchRequest()
