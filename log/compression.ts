@@ -123,11 +123,15 @@ function decodeGzip(bytes: Uint8Array, limitBytes: number): Buffer {
     bytes[end - 4]! | (bytes[end - 3]! << 8) | (bytes[end - 2]! << 16) | (bytes[end - 1]! << 24)
   const hint = Math.min(declared >>> 0, bytes.length * GZIP_EXPANSION_MAX)
   const chunkSize = Math.max(CHUNK_BYTES_MIN, Math.min(hint + 1, CHUNK_BYTES_MAX))
+  const maxOutputLength = Math.max(1, limitBytes) // zlib refuses 0
+  let output: Buffer
   try {
-    return zlib.gunzipSync(bytes, { chunkSize, maxOutputLength: Math.max(1, limitBytes) })
+    output = zlib.gunzipSync(bytes, { chunkSize, maxOutputLength })
   } catch (cause) {
     throw zlibError('gzip', limitBytes, cause)
   }
+  if (output.length > limitBytes) throw tooLarge('gzip', limitBytes)
+  return output
 }
 
 function zlibError(codec: Codec, limitBytes: number, cause: unknown): DecompressionError {
@@ -244,9 +248,13 @@ function encodeZstd(bytes: Uint8Array, level: number | undefined): Buffer {
 function decodeZstd(bytes: Uint8Array, limitBytes: number): Buffer {
   const { zstdDecompressSync } = zlib as ZlibWithZstd
   if (zstdDecompressSync === undefined) return decompressZstd(bytes, limitBytes)
+  const maxOutputLength = Math.max(1, limitBytes)
+  let output: Buffer
   try {
-    return zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, limitBytes) })
+    output = zstdDecompressSync(bytes, { maxOutputLength })
   } catch (cause) {
     throw zlibError('zstd', limitBytes, cause)
   }
+  if (output.length > limitBytes) throw tooLarge('zstd', limitBytes)
+  return output
 }
