@@ -83,7 +83,7 @@ describe('a coordinator shard', () => {
     log.replicationMs = 20
     const answers: number[] = []
     const startedMs = scheduler.nowMs
-    for (let i = 0; i < 1000; i++) add(`c${i % 10}`).then((value) => answers.push(value))
+    for (let i = 0; i < 1000; i++) void add(`c${i % 10}`).then((value) => answers.push(value))
     assert.equal(shard.state!.values.get('c0'), 100, 'replayed at once')
     await scheduler.runUntil(() => answers.length === 1000, 1000)
     assert.equal(log.appends, 1)
@@ -150,7 +150,7 @@ describe('a coordinator shard', () => {
     const written = add('a')
     const seen = read('a')
     let isSeen = false
-    seen.then(() => {
+    void seen.then(() => {
       isSeen = true
     })
     await scheduler.runFor(1000)

@@ -363,7 +363,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     const startedMs = this.#parts.clock.monotonicMs()
     this.#load(log, term).then(
       (records) => {
-        if (this.#term === term) this.#activate(records, startedMs)
+        if (this.#term === term) this.#awaitEnd(records, startedMs)
       },
       (error: unknown) => {
         if (this.#term === term) this.#failLoad(error)
@@ -412,22 +412,29 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     else this.#state!.replay(record)
   }
 
+  /** The end of the log may be above the watermark: nobody is to see what may still be lost. */
+  #awaitEnd(records: number, startedMs: number): void {
+    const log = this.#log!
+    const term = this.#term
+    if (log.logEndOffset === log.logStartOffset) {
+      this.#activate(records, startedMs)
+      return
+    }
+    log.whenReplicated(log.logEndOffset - 1, (error) => {
+      if (this.#term !== term) return
+      if (error === NONE) this.#activate(records, startedMs)
+      else this.#failLoad(new LoadError(`its end was not replicated (error ${error})`))
+    })
+  }
+
   #activate(records: number, startedMs: number): void {
     const { probe, clock, logger } = this.#parts
-    const log = this.#log!
-    this.#phase = 'active'
     const seconds = (clock.monotonicMs() - startedMs) / 1000
+    this.#phase = 'active'
     probe.loads++
     probe.recordsLoaded += records
     probe.loadSeconds.observe(seconds)
     logger.debug('A coordinator is loaded.', { partition: this.partition, records, seconds })
-    // The end of the log may be above the watermark: reads wait for it as for writes of this term.
-    if (log.logEndOffset > log.logStartOffset) {
-      const deadlineMs = clock.monotonicMs() + this.#parts.appendTimeoutMs
-      const found = { waiting: [], deadlineMs, hasReplayed: true, records: 0, bytes: 0 }
-      this.#inFlight.push(found)
-      this.#await(found, log.logEndOffset - 1, log)
-    }
     this.#state!.activate()
     for (const decide of this.#deferred.splice(0)) this.defer(decide)
   }

@@ -45,9 +45,7 @@ import {
   INVALID_SESSION_TIMEOUT,
   NONE,
   NOT_COORDINATOR,
-  UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../../kafka/wire/errors.ts'
-import { ZERO_UUID } from '../../../kafka/wire/schema.ts'
 import type { CoordinatorLog } from '../log.ts'
 import { CoordinatorProbe } from '../probe.ts'
 import { CoordinatorRuntime, partitionOf } from '../runtime.ts'
@@ -232,7 +230,7 @@ export class GroupCoordinator implements GroupsPort {
     }
   }
 
-  /** Topics and partitions exist. */
+  /** Topics and partitions exist; each topic has its name and its id. */
   async offsetCommit(
     context: RequestContext,
     request: OffsetCommitRequest,
@@ -258,13 +256,8 @@ export class GroupCoordinator implements GroupsPort {
     if (shard === undefined) return NOT_COORDINATOR
     const generationId = request.generationIdOrMemberEpoch
     const commit = { groupId, memberId, groupInstanceId, generationId, retentionTimeMs }
-    const topics = request.topics.map(({ name, partitions }) => ({
-      name,
-      topicId: this.#topics.topic(name)?.id ?? ZERO_UUID,
-      partitions,
-    }))
     return shard.perform<number | PartitionError[][]>(
-      (groups) => groups.commit(commit, topics, context.apiVersion),
+      (groups) => groups.commit(commit, request.topics, context.apiVersion),
       (error) => error,
     )
   }
@@ -348,31 +341,18 @@ export class GroupCoordinator implements GroupsPort {
     if (groupId === '') return fail(INVALID_GROUP_ID)
     const shard = this.#shardOf(groupId)
     if (shard === undefined) return fail(NOT_COORDINATOR)
-    const wanted = request.topics.map(({ name, partitions }) => {
-      const partitionCount = this.#topics.topic(name)?.partitionCount ?? 0
-      const indexes = partitions.map(({ partitionIndex }) => partitionIndex)
-      const valid = indexes.filter((index) => isPartition(index, partitionCount))
-      return { name, partitionCount, indexes, partitions: valid }
-    })
+    const topics = request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => partitionIndex),
+    }))
     const errors = await shard.perform<number | PartitionError[][]>(
-      (groups) => groups.deleteOffsets(groupId, wanted),
+      (groups) => groups.deleteOffsets(groupId, topics),
       (error) => error,
     )
     if (typeof errors === 'number') return fail(errors)
     return {
       errorCode: NONE,
-      topics: wanted.map(({ name, partitionCount, indexes }, i) => {
-        let next = 0
-        return {
-          name,
-          partitions: indexes.map((partitionIndex) => ({
-            partitionIndex,
-            errorCode: isPartition(partitionIndex, partitionCount)
-              ? errors[i]![next++]!.errorCode
-              : UNKNOWN_TOPIC_OR_PARTITION,
-          })),
-        }
-      }),
+      topics: topics.map(({ name }, i) => ({ name, partitions: errors[i]! })),
     }
   }
 
@@ -424,8 +404,4 @@ function clientOf({ clientId, clientHost, apiVersion }: RequestContext): Client 
     clientHost: clientHost.startsWith('/') ? clientHost : `/${clientHost}`,
     apiVersion,
   }
-}
-
-function isPartition(index: number, partitionCount: number): boolean {
-  return index >= 0 && index < partitionCount
 }

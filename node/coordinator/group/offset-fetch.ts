@@ -13,15 +13,9 @@ type FetchedTopic = FetchedGroup['topics'][number]
 type FetchedPartition = FetchedTopic['partitions'][number]
 type WantedGroup = OffsetFetchRequest['groups'][number]
 
-/** What OffsetFetch and OffsetCommit need of the metadata image. */
-export interface TopicView {
-  readonly name: string
-  readonly id: string
-  readonly partitionCount: number
-}
-
+/** What is needed of the metadata image. */
 export interface TopicLookup {
-  topic(name: string): TopicView | undefined
+  topic(name: string): { readonly id: string } | undefined
 }
 
 /** The offsets of one group. `topics` null: all that it has committed. */

@@ -15,14 +15,7 @@ import { expiryBasis, type Offsets, offsetTombstone } from './offsets.ts'
 import type { GroupParts } from './options.ts'
 import type { GroupRecord } from './records.ts'
 
-export type CommitPartition = OffsetCommitRequest['topics'][number]['partitions'][number]
-
-/** Topics that exist, by name, with their ids. */
-export interface CommitTopic {
-  readonly name: string
-  readonly topicId: string
-  readonly partitions: readonly CommitPartition[]
-}
+export type CommitTopic = OffsetCommitRequest['topics'][number]
 
 export interface PartitionError {
   readonly partitionIndex: number
