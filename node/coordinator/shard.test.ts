@@ -143,6 +143,18 @@ describe('a coordinator shard', () => {
     assert.equal(probe.recordsSkipped, 1)
   })
 
+  it('is not active before all that it has loaded is replicated', async () => {
+    const { scheduler, log, shard, partition } = setUp()
+    const record = { timestampMs: 0, key: Buffer.from('a'), value: Buffer.from('5') }
+    partition.batches.push(encodeBatch([record]))
+    log.hold()
+    shard.lead(log)
+    await scheduler.runFor(10_000)
+    assert.equal(shard.phase, 'loading')
+    log.release()
+    await scheduler.runUntil(() => shard.phase === 'active', 1000)
+  })
+
   it('makes reads wait for the writes that they see', async () => {
     const { scheduler, log, load, add, read } = setUp()
     await load()
@@ -254,17 +266,14 @@ describe('a coordinator shard', () => {
   })
 
   it('says so when its log can not be read, and tries again', async () => {
-    const { scheduler, log, shard, probe } = setUp()
+    const { scheduler, log, shard, probe, partition } = setUp()
+    const record = { timestampMs: 0, key: Buffer.from('a'), value: Buffer.from('5') }
+    partition.batches.push(encodeBatch([record]))
+    partition.highWatermark = 1
     const read = log.read.bind(log)
     let fails = 2
     log.read = (offset, limit) =>
       fails-- > 0 ? Promise.reject(new Error('EIO')) : read(offset, limit)
-    Object.defineProperty(log, 'logEndOffset', { value: 1 })
-    const record = { timestampMs: 0, key: Buffer.from('a'), value: Buffer.from('5') }
-    log.read = ((inner) => async (offset, limit) => {
-      await inner(offset, limit)
-      return encodeBatch([record])
-    })(log.read)
     shard.lead(log)
     await scheduler.runUntil(() => shard.phase === 'failed', 1000)
     assert.equal(shard.refusal, 16)

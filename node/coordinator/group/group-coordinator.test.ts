@@ -64,11 +64,10 @@ describe('the group coordinator', () => {
     const w = new GroupWorld()
     await w.lead()
     const [one] = await w.complete(Promise.all([w.enter()]))
-    const assignment =
-      '000000000001' + '00066f7264657273' + '0000000200000000' + '00000001' + 'ffffffff'
-    await w.complete(
-      w.sync(one!, { [one!.memberId]: Buffer.from(assignment, 'hex').toString('latin1') }),
-    )
+    // Version 0, one topic with two partitions, no user data.
+    const parts = ['0000', '00000001', '0006', '6f7264657273', '00000002', '00000000', '00000001']
+    const assignment = Buffer.from(`${parts.join('')}00000000`, 'hex').toString()
+    await w.complete(w.sync(one!, { [one!.memberId]: assignment }))
     await w.complete(w.commit(5, { memberId: one!.memberId, generationIdOrMemberEpoch: 1 }))
     const shown = [...w.coordinator.snapshot()]
     assert.equal(shown.length, 1)
@@ -84,6 +83,7 @@ describe('the group coordinator', () => {
       coordinatorPartition: 0,
     })
     assert.equal(members[0]!.memberId, one!.memberId)
+    assert.deepEqual(members[0]!.assignment, [{ topic: 'orders', partitions: [0, 1] }])
     assert.equal(offsets[0]!.offset, 5)
     assert.deepEqual(w.coordinator.groupSnapshot('group'), shown[0])
     assert.equal(w.coordinator.groupSnapshot('nobody'), undefined)

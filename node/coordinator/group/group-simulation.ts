@@ -289,7 +289,9 @@ export class GroupSimulation {
     world.logs[0]!.release()
     await world.lead()
     if (this.#alive.length === 0) this.#start()
-    await world.scheduler.runUntil(() => this.#isConverged(), 200_000)
+    // Who hangs wakes up, and whose session ended comes back.
+    await world.scheduler.runFor(5 * SESSION_MS)
+    await world.scheduler.runUntil(() => this.#isConverged(), 60_000)
     const before = checker.generations
     await world.scheduler.runFor(30_000)
     assert.ok(this.#isConverged(), 'it stays as it is')
