@@ -323,7 +323,7 @@ export class ClassicGroup {
   supports(protocolType: string, protocols: readonly MemberProtocol[]): boolean {
     if (this.state === 'Empty') return protocolType !== '' && protocols.length > 0
     if (this.protocolType !== protocolType) return false
-    return protocols.some(({ name }) => this.#supported.get(name) === this.members.size)
+    return protocols.some(({ name }) => (this.#supported.get(name) ?? 0) === this.members.size)
   }
 
   /** Each member votes for the first of its protocols that all know; most votes win. */

@@ -138,6 +138,7 @@ class Consumer {
     const synced = await this.#simulation.world.sync(claim, assignments)
     if (synced.errorCode !== 0) {
       this.#note(synced.errorCode)
+      await this.#pause(200)
       return undefined
     }
     const partitions: number[] = JSON.parse(synced.assignment.toString() || '[]')
@@ -191,6 +192,7 @@ export class GroupSimulation {
   readonly checker = new Checker()
   readonly #consumers: Consumer[] = []
   readonly #lives: Promise<void>[] = []
+  readonly #failures: unknown[] = []
   #started = 0
   /** False: consumers only work. */
   isWild = true
@@ -212,8 +214,14 @@ export class GroupSimulation {
     for (let step = 0; step < steps; step++) {
       await this.#step()
       await world.scheduler.runFor(random.below(3000))
+      this.#throwFailure()
     }
     await this.#converge()
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failures.length > 0) throw this.#failures[0]
   }
 
   #start(): void {
@@ -223,7 +231,10 @@ export class GroupSimulation {
     }
     const consumer = new Consumer(this, `consumer ${this.#started++}`, instanceId)
     this.#consumers.push(consumer)
-    this.#lives.push(consumer.live())
+    const life = consumer.live().catch((error: unknown) => {
+      this.#failures.push(error)
+    })
+    this.#lives.push(life)
   }
 
   get #alive(): Consumer[] {
@@ -291,6 +302,7 @@ export class GroupSimulation {
     if (this.#alive.length === 0) this.#start()
     // Who hangs wakes up, and whose session ended comes back.
     await world.scheduler.runFor(5 * SESSION_MS)
+    this.#throwFailure()
     await world.scheduler.runUntil(() => this.#isConverged(), 60_000)
     const before = checker.generations
     await world.scheduler.runFor(30_000)

@@ -196,6 +196,16 @@ describe('a classic group', () => {
     assert.equal((await w.join({ memberId })).errorCode, 25)
   })
 
+  it('takes back an id whose owner waits while all members leave', async () => {
+    const w = await world()
+    const [one] = await w.stable(1)
+    const { memberId } = await w.join()
+    await w.complete(w.leave(one!))
+    assert.equal(await w.state(), 'PreparingRebalance')
+    const joined = await w.complete(w.join({ memberId }))
+    assert.deepEqual([joined.errorCode, joined.generationId, joined.leader], [0, 2, memberId])
+  })
+
   it('removes members that joined and never sync', async () => {
     const w = await world()
     const joined = await w.complete(Promise.all([w.enter(), w.enter()]))
