@@ -1,81 +1,93 @@
 /**
- * CRC-32C (Castagnoli, reflected polynomial 0x82f63b78), as record batches and our own files carry
- * it. A native call costs 100 ns, so short ranges are done here, eight bytes a step.
+ * CRC-32C (Castagnoli), the checksum of record batches and of everything that we keep. Slice-by-8 in
+ * JavaScript below the length at which a call of the native module pays; all of it in JavaScript
+ * where that module can't be loaded. The only door to @node-rs/crc32.
  */
 import { createRequire } from 'node:module'
+import { assert } from './assert.ts'
 
+/** A native call costs about as much as this many bytes in JavaScript. */
+const NATIVE_FROM_BYTES = 200
 const POLYNOMIAL = 0x82f63b78
 const SLICES = 8
-/** Above this many bytes the native code is quicker than its call. */
-const NATIVE_FROM_BYTES = 200
 
-const TABLE = makeTable()
+type NativeCrc32c = (input: Uint8Array, initial: number) => number
 
-function makeTable(): Int32Array {
-  const table = new Int32Array(256 * SLICES)
-  for (let byte = 0; byte < 256; byte++) {
-    let value = byte
-    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? POLYNOMIAL : 0)
-    table[byte] = value
-  }
-  for (let at = 256; at < table.length; at++) {
-    const before = table[at - 256]!
-    table[at] = (before >>> 8) ^ table[before & 0xff]!
-  }
-  return table
-}
-
-type Native = (input: Uint8Array, initial?: number) => number
-
-/** Undefined where the prebuilt module does not load: the table then does all. */
 const native = loadNative()
+const tables = makeTables()
+const [table0, table1, table2, table3, table4, table5, table6, table7] = tables
 
-function loadNative(): Native | undefined {
-  try {
-    const module: { crc32c: Native } = createRequire(import.meta.url)('@node-rs/crc32')
-    return module.crc32c
-  } catch {
-    return undefined
-  }
-}
+/** True when the native module does the long ones. */
+export const isCrc32cNative = native !== undefined
 
-/** Of buffer[start, end), as an unsigned 32-bit number. `before` continues an earlier range. */
+/**
+ * CRC-32C of buffer[start, end), from 0 to 2^32 - 1. `previous` is the result for the bytes that
+ * come before, so that pieces can be summed one after the other.
+ */
 export function crc32c(
   buffer: Uint8Array,
   start = 0,
   end: number = buffer.length,
-  before = 0,
+  previous = 0,
 ): number {
-  if (native !== undefined && end - start >= NATIVE_FROM_BYTES) {
-    const range = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)
-    return native(range, before) >>> 0
+  assert(start >= 0 && start <= end && end <= buffer.length, 'a range of the buffer')
+  if (end - start < NATIVE_FROM_BYTES || native === undefined) {
+    return crc32cPortable(buffer, start, end, previous)
   }
-  return crc32cByTable(buffer, start, end, before)
+  const isWhole = start === 0 && end === buffer.length
+  return native(isWhole ? buffer : buffer.subarray(start, end), previous)
 }
 
-/** The same without native code. */
-export function crc32cByTable(
+/** The same without the native module. */
+export function crc32cPortable(
   buffer: Uint8Array,
   start: number,
   end: number,
-  before: number,
+  previous: number,
 ): number {
-  let crc = ~before
+  let crc = ~previous
   let at = start
-  for (; at + 8 <= end; at += 8) {
-    const low =
-      crc ^
-      (buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24))
+  for (const last = end - SLICES; at <= last; at += SLICES) {
+    crc ^= buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24)
     crc =
-      TABLE[1792 + (low & 0xff)]! ^
-      TABLE[1536 + ((low >>> 8) & 0xff)]! ^
-      TABLE[1280 + ((low >>> 16) & 0xff)]! ^
-      TABLE[1024 + (low >>> 24)]! ^
-      TABLE[768 + buffer[at + 4]!]! ^
-      TABLE[512 + buffer[at + 5]!]! ^
-      TABLE[256 + buffer[at + 6]!]! ^
-      TABLE[buffer[at + 7]!]!
+      table7[crc & 0xff]! ^
+      table6[(crc >>> 8) & 0xff]! ^
+      table5[(crc >>> 16) & 0xff]! ^
+      table4[crc >>> 24]! ^
+      table3[buffer[at + 4]!]! ^
+      table2[buffer[at + 5]!]! ^
+      table1[buffer[at + 6]!]! ^
+      table0[buffer[at + 7]!]!
   }
-  for (; at < end; at++) crc = (crc >>> 8) ^ TABLE[(crc ^ buffer[at]!) & 0xff]!
+  for (; at < end; at++) crc = table0[(crc ^ buffer[at]!) & 0xff]! ^ (crc >>> 8)
   return ~crc >>> 0
+}
+
+type Table = Int32Array
+type Tables = readonly [Table, Table, Table, Table, Table, Table, Table, Table]
+
+function makeTables(): Tables {
+  const made = Array.from({ length: SLICES }, () => new Int32Array(256))
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1
+    made[0]![byte] = crc
+  }
+  for (let slice = 1; slice < SLICES; slice++) {
+    for (let byte = 0; byte < 256; byte++) {
+      const crc = made[slice - 1]![byte]!
+      made[slice]![byte] = made[0]![crc & 0xff]! ^ (crc >>> 8)
+    }
+  }
+  return made as unknown as Tables
+}
+
+/** A platform without a prebuilt module is slower, not broken. */
+function loadNative(): NativeCrc32c | undefined {
+  try {
+    const loaded = createRequire(import.meta.url)('@node-rs/crc32') as { crc32c: NativeCrc32c }
+    return loaded.crc32c
+  } catch {
+    return undefined
+  }
 }

@@ -159,7 +159,7 @@ describe('base/sim/disk', () => {
     const disk = new SimDisk({ random: new SimRandom(1), scheduler })
     const file = disk.open('/a', 'new')
     let isSettled = false
-    file.sync().finally(() => {
+    void file.sync().finally(() => {
       isSettled = true
     })
     disk.killProcess()
