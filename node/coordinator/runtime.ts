@@ -21,6 +21,7 @@ export class CoordinatorRuntime<S extends StateMachine<R>, R> {
       shard = new Shard(partition, this.#parts)
       this.#shards.set(partition, shard)
     }
+    assert(shard.partition === partition, 'a shard stays with its partition')
     shard.lead(log)
   }
 

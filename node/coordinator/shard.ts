@@ -9,7 +9,6 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
-import { CorruptionError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Flushable, Turn } from '../../base/turn.ts'
 import {
@@ -27,9 +26,9 @@ import {
 } from '../../kafka/wire/errors.ts'
 import { WireError } from '../../kafka/wire/reader.ts'
 import { BATCH_HEADER_BYTES } from '../../log/batch.ts'
-import { batchSizeAt, lastOffsetAt } from '../../log/format.ts'
-import { decodeBatches, encodeBatch, type LogRecord, type NewRecord } from '../../log/records.ts'
+import { encodeBatch, type NewRecord } from '../../log/records.ts'
 import type { Change, Decision } from './decision.ts'
+import { LoadError, loadLog } from './load.ts'
 import type { CoordinatorLog } from './log.ts'
 import type { CoordinatorProbe } from './probe.ts'
 import { Deadline, Timers } from './timers.ts'
@@ -77,10 +76,8 @@ export interface ShardParts<S extends StateMachine<R>, R> {
 /** `unloaded`: not led here. `failed`: led here, but its log can't be read. */
 export type Phase = 'unloaded' | 'loading' | 'active' | 'failed'
 
-const LOAD_BYTES = 256 * 1024
 const RELOAD_FIRST_MS = 100
 const RELOAD_MAX_MS = 5000
-const READ_AGAIN_MS = 5
 /** Per record beyond key and value: six varints at their longest, no headers. */
 const RECORD_OVERHEAD_BYTES = 31
 
@@ -143,6 +140,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
 
   /** This node leads the partition from now on. The same epoch twice is one term. */
   lead(log: CoordinatorLog): void {
+    assert(log.leaderEpoch >= 0, 'a leader has an epoch')
     if (this.#log !== undefined) {
       if (log.leaderEpoch < this.#epoch) return
       if (log.leaderEpoch === this.#epoch && this.#phase !== 'failed') return
@@ -242,6 +240,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   }
 
   #gather(record: RecordBytes, nowMs: number, isReplayed: boolean): void {
+    assert(this.#phase === 'active', 'only an active coordinator writes')
     if (this.#gathered === undefined) {
       const deadlineMs = this.#parts.clock.monotonicMs() + this.#parts.appendTimeoutMs
       this.#gathered = { waiting: [], deadlineMs, hasReplayed: false, records: 0, bytes: 0 }
@@ -267,6 +266,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
 
   #append(log: CoordinatorLog): void {
     const batch = this.#gathered!
+    assert(this.#records.length === batch.records, 'the batch has what was gathered')
     const encoded = encodeBatch(this.#records)
     assert(encoded.length <= log.maxBatchBytes, 'a batch is within its limit')
     this.#gathered = undefined
@@ -277,6 +277,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
       this.#lose(batch, error)
       return
     }
+    assert(lastOffset + 1 === log.logEndOffset, 'nobody else appends')
     const { probe } = this.#parts
     probe.batchesAppended++
     probe.recordsAppended += batch.records
@@ -356,12 +357,18 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   }
 
   #startLoad(): void {
+    assert(this.#state === undefined && this.#inFlight.length === 0, 'a load begins from nothing')
     this.#phase = 'loading'
     this.#state = this.#parts.makeState(this)
     const term = ++this.#term
     const log = this.#log!
     const startedMs = this.#parts.clock.monotonicMs()
-    this.#load(log, term).then(
+    loadLog({
+      log,
+      clock: this.#parts.clock,
+      isWanted: () => this.#term === term,
+      replay: (key, value) => this.#replay(key, value),
+    }).then(
       (records) => {
         if (this.#term === term) this.#awaitEnd(records, startedMs)
       },
@@ -369,32 +376,6 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
         if (this.#term === term) this.#failLoad(error)
       },
     )
-  }
-
-  /** Replays the log up to the end that it has when it begins: nobody else appends. */
-  async #load(log: CoordinatorLog, term: number): Promise<number> {
-    const endOffset = log.logEndOffset
-    let offset = log.logStartOffset
-    let records = 0
-    while (offset < endOffset) {
-      const bytes = await readOrFail(log, offset)
-      if (this.#term !== term) return records
-      if (bytes.length === 0) {
-        // What was appended last is not in the page cache yet, or will be refused by the disk.
-        if (offset >= log.logEndOffset) break
-        await new Promise<void>((resolve) => this.#parts.clock.after(READ_AGAIN_MS, resolve))
-        if (this.#term !== term) return records
-        continue
-      }
-      for (const record of decodeOrFail(bytes)) {
-        records++
-        if (record.key !== null && record.offset >= offset) this.#replay(record.key, record.value)
-      }
-      const nextOffset = endOf(bytes)
-      assert(nextOffset > offset, 'a read brings the load forward')
-      offset = nextOffset
-    }
-    return records
   }
 
   #replay(key: Buffer, value: Buffer | null): void {
@@ -430,12 +411,13 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   #activate(records: number, startedMs: number): void {
     const { probe, clock, logger } = this.#parts
     const seconds = (clock.monotonicMs() - startedMs) / 1000
+    assert(this.#phase === 'loading' && this.#state !== undefined, 'it has loaded')
     this.#phase = 'active'
     probe.loads++
     probe.recordsLoaded += records
     probe.loadSeconds.observe(seconds)
     logger.debug('A coordinator is loaded.', { partition: this.partition, records, seconds })
-    this.#state!.activate()
+    this.#state.activate()
     for (const decide of this.#deferred.splice(0)) this.defer(decide)
   }
 
@@ -450,28 +432,6 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     this.#phase = 'failed'
     this.#state = undefined
     this.#reload()
-  }
-}
-
-/** The log can't be read; there is nothing wrong with the coordinator. */
-class LoadError extends Error {
-  override readonly name = 'LoadError'
-}
-
-async function readOrFail(log: CoordinatorLog, offset: number): Promise<Buffer> {
-  try {
-    return await log.read(offset, LOAD_BYTES)
-  } catch (cause) {
-    throw new LoadError(cause instanceof Error ? cause.message : String(cause), { cause })
-  }
-}
-
-function decodeOrFail(bytes: Buffer): LogRecord[] {
-  try {
-    return decodeBatches(bytes)
-  } catch (cause) {
-    if (!(cause instanceof CorruptionError)) throw cause
-    throw new LoadError(cause.message, { cause })
   }
 }
 
@@ -496,15 +456,6 @@ function sizeError<R>(
 /** Records that change no state at once are lost or kept together. */
 function isAtomic<R>(decision: Decision<unknown, R>): boolean {
   return decision.isAtomic === true || decision.isReplayed === false
-}
-
-/** The offset after the last whole batch. */
-function endOf(bytes: Buffer): number {
-  let end = -1
-  for (let at = 0; at + BATCH_HEADER_BYTES <= bytes.length; at += batchSizeAt(bytes, at)) {
-    if (at + batchSizeAt(bytes, at) <= bytes.length) end = lastOffsetAt(bytes, at) + 1
-  }
-  return end
 }
 
 /** How clients of a coordinator are told of an error of its log. */

@@ -54,6 +54,7 @@ export class Timers {
     if (this.#isClosed) return
     let atMs = this.#clock.monotonicMs() + delayMs
     if (delayMs >= COARSE_FROM_MS) atMs = Math.ceil(atMs / GRAIN_MS) * GRAIN_MS
+    assert(Number.isFinite(atMs), 'a deadline is a time')
     deadline.atMs = atMs
     if (deadline.place === UNSET) {
       deadline.placedMs = atMs
@@ -107,6 +108,7 @@ export class Timers {
         this.#down(0)
         continue
       }
+      assert(first.isSet, 'what is in the heap waits')
       this.#remove(first)
       first.atMs = UNSET
       first.run()
@@ -118,6 +120,7 @@ export class Timers {
   #remove(deadline: Deadline): void {
     const at = deadline.place
     assert(this.#heap[at] === deadline, 'an entry lies where it says')
+    assert(deadline.placedMs <= deadline.atMs || !deadline.isSet, 'none lies behind its deadline')
     const last = this.#heap.pop()!
     deadline.place = UNSET
     if (last === deadline) return

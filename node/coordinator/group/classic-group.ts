@@ -170,6 +170,9 @@ export class ClassicGroup {
       member.assignment = Buffer.from(loaded.assignment)
       group.add(member)
     }
+    if (!group.members.has(group.leaderId ?? '')) {
+      group.leaderId = group.members.keys().next().value
+    }
     if (group.members.size > 0) group.state = 'Stable'
     group.#learnTopics()
     return group
@@ -254,6 +257,7 @@ export class ClassicGroup {
   }
 
   remove(memberId: string): void {
+    assert(!(this.members.has(memberId) && this.pendingJoin.has(memberId)), 'an id is one or other')
     const member = this.members.get(memberId)
     if (member !== undefined) {
       this.members.delete(memberId)
@@ -264,6 +268,10 @@ export class ClassicGroup {
     if (this.isLeader(memberId)) this.leaderId = this.members.keys().next().value
     this.dropPendingJoin(memberId)
     this.pendingSync.delete(memberId)
+    assert(
+      this.leaderId === undefined ? this.members.size === 0 : this.members.has(this.leaderId),
+      'the leader is a member',
+    )
   }
 
   dropPendingJoin(memberId: string): void {
@@ -298,6 +306,7 @@ export class ClassicGroup {
     if (joinReply !== undefined && !member.awaitsJoin) this.#awaitingJoin++
     if (joinReply === undefined && member.awaitsJoin) this.#awaitingJoin--
     member.joinReply = joinReply
+    assert(this.#awaitingJoin <= this.members.size, 'members wait, nobody else')
   }
 
   answerJoin(member: ClassicMember, response: JoinGroupResponse): void {

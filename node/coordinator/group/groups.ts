@@ -6,6 +6,7 @@
  * group without a protocol.
  */
 
+import { assert } from '../../../base/assert.ts'
 import type { JoinGroupRequest } from '../../../kafka/api/11-join-group.ts'
 import type { HeartbeatRequest } from '../../../kafka/api/12-heartbeat.ts'
 import type { LeaveGroupRequest } from '../../../kafka/api/13-leave-group.ts'
@@ -76,12 +77,14 @@ export class Groups implements StateMachine<GroupRecord> {
     }
     if (record.value !== null) this.#getOrMake(record.group)
     this.offsets.replay(record)
+    assert(record.value === null || this.#groups.has(record.group), 'who commits has a group')
   }
 
   #replayGroup({ group: groupId, value }: GroupMetadataRecord): void {
     const old = this.#groups.get(groupId)
     if (old !== undefined) this.#rebalance.forget(old)
     if (value === null) {
+      assert(old === undefined || old.awaitingJoin === 0, 'nobody waits in a group that goes')
       this.#groups.delete(groupId)
       return
     }
@@ -92,6 +95,7 @@ export class Groups implements StateMachine<GroupRecord> {
   }
 
   activate(): void {
+    assert(this.#port.timers.size === 0, 'no deadline runs while records are replayed')
     for (const group of this.#groups.values()) this.#rebalance.activate(group)
     const everyMs = this.#parts.options.offsetsRetentionCheckMs
     const sweep = new Deadline(() => {
@@ -119,6 +123,7 @@ export class Groups implements StateMachine<GroupRecord> {
       return UNCHANGED
     }
     const group = this.#getOrMake(groupId)
+    assert(group.groupId === groupId)
     const change = this.#join.join(group, request, client, reply)
     const isUnused = group.members.size === 0 && group.pendingJoin.size === 0
     if (found === undefined && isUnused) this.#groups.delete(groupId)
@@ -185,6 +190,7 @@ export class Groups implements StateMachine<GroupRecord> {
     const group = this.#groups.get(groupId)
     if (group === undefined) return answer(GROUP_ID_NOT_FOUND)
     if (group.state !== 'Empty') return answer(NON_EMPTY_GROUP)
+    assert(group.members.size === 0, 'an empty group has no members')
     const records = this.#offsetRules.deleteAll(groupId)
     records.push({ type: 'group-metadata', group: groupId, value: null })
     return { records, response: NONE }

@@ -127,8 +127,8 @@ export class Join {
     if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') {
       group.hasNewMember = true
     }
-    const pending = group.pendingJoin.get(memberId)
-    if (pending !== undefined) this.#rebalance.remove(group, memberId)
+    if (group.pendingJoin.has(memberId)) this.#rebalance.remove(group, memberId)
+    assert(!group.members.has(memberId), 'it is new')
     const member = this.#makeMember(group, memberId, request, client)
     member.isNew = true
     member.joinReply = reply
@@ -144,6 +144,7 @@ export class Join {
     const { request, client, reply } = attempt
     const oldLeader = group.leaderId
     const old = group.members.get(oldId)!
+    assert(old.instanceId === request.groupInstanceId, 'an instance is replaced by itself')
     group.answerJoin(old, joinError(oldId, FENCED_INSTANCE_ID))
     old.answerSync(syncError(FENCED_INSTANCE_ID))
     const member = this.#makeMember(group, memberId, request, client)
@@ -223,6 +224,7 @@ export class Join {
   /** Kafka's form: what the client calls itself, and a random UUID. */
   #makeMemberId(prefix: string): string {
     const bytes = this.#parts.random.bytes(16)
+    assert(bytes.length === 16, 'a UUID has 16 bytes')
     bytes[6] = (bytes[6]! & 0x0f) | 0x40
     bytes[8] = (bytes[8]! & 0x3f) | 0x80
     const hex = bytes.toString('hex')

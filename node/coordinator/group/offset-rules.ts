@@ -2,6 +2,7 @@
  * Decisions about committed offsets: commit, delete, expire. All records of one decision are
  * independent of each other, so they may lie in several batches.
  */
+import { assert } from '../../../base/assert.ts'
 import type { OffsetCommitRequest } from '../../../kafka/api/08-offset-commit.ts'
 import {
   GROUP_SUBSCRIBED_TO_TOPIC,
@@ -48,6 +49,7 @@ export class OffsetRules {
         if (metadata.length > offsetMetadataMax) {
           return { partitionIndex, errorCode: OFFSET_METADATA_TOO_LARGE }
         }
+        assert(partitionIndex >= 0 && name !== '', 'handlers let existing partitions pass only')
         records.push({
           type: 'offset-commit',
           group,
@@ -123,6 +125,7 @@ export class OffsetRules {
     if (offsets.size === 0) return { records: [], isAll: true }
     if (basis === undefined) return { records: [], isAll: false }
     const nowMs = clock.nowMs()
+    assert(options.offsetsRetentionMs > 0, 'offsets are kept for a while')
     const records: GroupRecord[] = []
     let isAll = true
     for (const [topic, partitions] of offsets) {

@@ -3,6 +3,7 @@
  *
  * Invariant: a topic without offsets, and a group without topics, is not kept.
  */
+import { assert } from '../../../base/assert.ts'
 import { ZERO_UUID } from '../../../kafka/wire/schema.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import type { OffsetCommitRecord } from './records.ts'
@@ -50,6 +51,7 @@ export class Offsets {
       this.#remove(group, topic, partition)
       return
     }
+    assert(Number.isSafeInteger(value.offset), 'offsets are safe numbers')
     const topics = this.#groups.get(group) ?? new Map<string, Map<number, CommittedOffset>>()
     const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>()
     if (topics.size === 0) this.#groups.set(group, topics)
@@ -70,6 +72,7 @@ export class Offsets {
     const partitions = topics?.get(topic)
     if (topics === undefined || partitions?.delete(partition) !== true) return
     this.#size--
+    assert(this.#size >= 0, 'what is removed was counted')
     if (partitions.size === 0) topics.delete(topic)
     if (topics.size === 0) this.#groups.delete(group)
   }

@@ -78,6 +78,7 @@ export class Rebalance {
 
   /** Members of a loaded group have a whole session to show themselves. */
   activate(group: ClassicGroup): void {
+    assert(group.state === 'Stable' || group.state === 'Empty', 'a loaded group is at rest')
     for (const member of group.members.values()) this.resetSession(member)
     if (group.members.size > this.#parts.options.sizeMax) {
       this.#port.apply(this.prepare(group, 'over-capacity'))
@@ -97,6 +98,7 @@ export class Rebalance {
     if (group.state === 'CompletingRebalance') {
       this.#assign(group, new Map(), REBALANCE_IN_PROGRESS)
     }
+    assert(group.state !== 'PreparingRebalance', 'one join phase at a time')
     group.pendingSync.clear()
     this.#cancelPhase(group)
     const isFirst = group.state === 'Empty'
@@ -162,6 +164,7 @@ export class Rebalance {
   }
 
   #becomeEmpty(group: ClassicGroup): GroupChange {
+    assert(group.state === 'Empty' && group.leaderId === undefined, 'nobody is left')
     const { groupId, generation } = group
     return {
       records: [{ type: 'group-metadata', group: groupId, value: group.toRecord() }],
@@ -212,6 +215,7 @@ export class Rebalance {
         this.#assign(group, assignments, error)
         if (error !== NONE) return this.prepare(group, 'assignment-lost')
         group.transition('Stable', this.#parts.clock.nowMs())
+        assert(group.awaitingJoin === 0, 'nobody joins a group that is stable')
         const tookMs = this.#parts.clock.monotonicMs() - group.rebalanceStartedMs
         this.#parts.probe.rebalanceSeconds.observe(tookMs / 1000)
         return undefined
@@ -272,6 +276,7 @@ export class Rebalance {
   }
 
   #setJoinDeadline(group: ClassicGroup, delayMs: number, due: () => GroupChange): void {
+    assert(group.state === 'PreparingRebalance', 'a join phase is to end')
     if (group.joinDeadline !== undefined) this.#port.timers.cancel(group.joinDeadline)
     group.joinDeadline = new Deadline(() => this.#port.apply(due()))
     this.#port.timers.set(group.joinDeadline, delayMs)
