@@ -12,7 +12,8 @@
 import { AssertionFailed } from '../../base/assert.ts'
 import type { Connection, ConnectionHandler } from '../../base/network.ts'
 import type { Flushable } from '../../base/turn.ts'
-import { readInt16, readInt32 } from '../../log/format.ts'
+import type { Api } from '../api/define.ts'
+import { type FrameHeader, SIZE_BYTES } from '../wire/frame.ts'
 import { WireError } from '../wire/reader.ts'
 import { AnswerQueue } from './answer-queue.ts'
 import type { FetchOwner } from './fetch.ts'
@@ -23,9 +24,6 @@ import type { CloseReason } from './probe.ts'
 import type { ProduceOwner } from './produce.ts'
 import { API_VERSIONS, FETCH, type Peer, PRODUCE } from './slow-requests.ts'
 import { Ticket } from './ticket.ts'
-
-/** Key, version and correlation id. */
-const FIXED_HEADER_BYTES = 8
 
 export class KafkaConnection
   implements ConnectionHandler, Flushable, MemoryWaiter, FrameOwner, ProduceOwner, FetchOwner, Peer
@@ -127,92 +125,76 @@ export class KafkaConnection
   }
 
   onFrame(buffer: Buffer, start: number, end: number): void {
-    const sizeBytes = end - start
-    if (sizeBytes < FIXED_HEADER_BYTES) {
-      this.#refuse('malformed', 'A request is too short to have a header.', { sizeBytes })
-      return
-    }
-    const apiKey = readInt16(buffer, start)
-    const apiVersion = readInt16(buffer, start + 2)
+    const { header } = this.#parts
+    header.apiKey = -1
+    header.apiVersion = -1
     try {
-      if (!this.#handle(apiKey, apiVersion, buffer, start, end)) {
+      header.parse(buffer, start, end)
+      if (!this.#handle(header, buffer, start, end)) {
         this.#refuse('unsupported', 'A client asked for an API or a version that is not served.', {
-          apiKey,
-          apiVersion,
+          apiKey: header.apiKey,
+          apiVersion: header.apiVersion,
         })
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       this.#refuse('malformed', 'A request is malformed.', {
-        apiKey,
-        apiVersion,
-        sizeBytes,
+        apiKey: header.apiKey,
+        apiVersion: header.apiVersion,
+        sizeBytes: end - start,
         reason: error.message,
       })
     }
   }
 
   /** False when the API or version is not served. */
-  #handle(apiKey: number, apiVersion: number, buffer: Buffer, start: number, end: number): boolean {
+  #handle(header: FrameHeader, buffer: Buffer, start: number, end: number): boolean {
     const { slow } = this.#parts
+    const { apiKey, apiVersion } = header
     const api = slow.find(apiKey)
     if (api === undefined) return false
     if (!api.serves(apiVersion)) {
       if (apiKey !== API_VERSIONS) return false
-      const ticket = this.#slowTicket(buffer, start, end)
+      const ticket = this.#slowTicket(header, end - start)
       slow.refuseApiVersions(ticket)
       ticket.done()
       return true
     }
     if (apiKey === PRODUCE || apiKey === FETCH) {
-      this.#handleHot(apiKey, buffer, start, end, api.isFlexible(apiVersion))
+      if (api.isFlexible(apiVersion)) header.skipTags(buffer, end)
+      this.#handleHot(header, buffer, start, end)
       return true
     }
     if (api.handle === undefined) return false
-    this.#handleSlow(buffer, start, end)
+    this.#handleSlow(api, header, buffer, start, end)
     return true
   }
 
-  #handleHot(
-    apiKey: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    isFlexible: boolean,
-  ): void {
+  #handleHot(header: FrameHeader, buffer: Buffer, start: number, end: number): void {
     const { reader, hot } = this.#parts
     reader.buffer = buffer
-    reader.position = start + FIXED_HEADER_BYTES
+    reader.position = header.position
     reader.end = end
-    const clientIdLength = reader.stringLength()
-    if (clientIdLength !== -1) reader.skipText(clientIdLength)
-    if (isFlexible) reader.skipTags()
-    hot.apiVersion = readInt16(buffer, start + 2)
-    hot.correlationId = readInt32(buffer, start + 4)
+    hot.apiVersion = header.apiVersion
+    hot.correlationId = header.correlationId
     hot.receivedMs = this.activeMs
-    hot.requestBytes = end - start + 4
-    if (apiKey === PRODUCE) this.#parts.produce.accept(this, hot, reader)
+    hot.requestBytes = SIZE_BYTES + end - start
+    if (header.apiKey === PRODUCE) this.#parts.produce.accept(this, hot, reader)
     else this.#parts.fetch.accept(this, hot, reader)
   }
 
-  #slowTicket(buffer: Buffer, start: number, end: number): Ticket {
+  #slowTicket(header: FrameHeader, frameBytes: number): Ticket {
     const ticket = new Ticket()
-    ticket.open(
-      this,
-      readInt16(buffer, start),
-      readInt16(buffer, start + 2),
-      readInt32(buffer, start + 4),
-    )
+    ticket.open(this, header.apiKey, header.apiVersion, header.correlationId)
     ticket.receivedMs = this.activeMs
-    ticket.requestBytes = end - start + 4
+    ticket.requestBytes = SIZE_BYTES + frameBytes
     this.#answers.push(ticket)
     return ticket
   }
 
-  #handleSlow(buffer: Buffer, start: number, end: number): void {
+  #handleSlow(api: Api, header: FrameHeader, buffer: Buffer, start: number, end: number): void {
     const { slow, memory } = this.#parts
-    const ticket = this.#slowTicket(buffer, start, end)
-    const api = slow.find(ticket.apiKey)!
+    const ticket = this.#slowTicket(header, end - start)
     // The handler keeps what it likes of the frame: it gets a copy of its own.
     const frame = Buffer.from(buffer.subarray(start, end))
     const run = slow.prepare(api, ticket, frame, this)

@@ -11,6 +11,7 @@ import type { Random } from '../../base/random.ts'
 import type { Turn } from '../../base/turn.ts'
 import type { Api } from '../api/define.ts'
 import type { Broker } from '../broker.ts'
+import { FrameHeader } from '../wire/frame.ts'
 import { Reader } from '../wire/reader.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import { KafkaConnection } from './connection.ts'
@@ -106,6 +107,7 @@ export class KafkaServer {
         fetchBytesMax: this.options.fetchBytesMax,
       }),
       slow,
+      header: new FrameHeader(),
       reader: new Reader(Buffer.alloc(0), 0, 0),
       hot: { apiVersion: 0, correlationId: 0, receivedMs: 0, requestBytes: 0 },
     }

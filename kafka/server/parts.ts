@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Turn } from '../../base/turn.ts'
+import type { FrameHeader } from '../wire/frame.ts'
 import type { Reader } from '../wire/reader.ts'
 import type { FetchHandler } from './fetch.ts'
 import type { BufferPool, MemoryAccountant } from './memory.ts'
@@ -21,7 +22,8 @@ export interface ServerParts {
   readonly produce: ProduceHandler
   readonly fetch: FetchHandler
   readonly slow: SlowRequests
-  /** Reused for each hot request: handlers are done with them when they return. */
+  /** Reused for each request: whoever gets them is done with them when it returns. */
+  readonly header: FrameHeader
   readonly reader: Reader
   readonly hot: HotRequest
 }

@@ -7,7 +7,7 @@ import type { Api, HandlerContext } from '../api/define.ts'
 import { registry } from '../api/registry.ts'
 import type { Broker } from '../broker.ts'
 import { UNSUPPORTED_VERSION } from '../wire/errors.ts'
-import { Reader } from '../wire/reader.ts'
+import { FrameHeader, responseHeaderBytes, writeResponseHeader } from '../wire/frame.ts'
 import { Writer } from '../wire/writer.ts'
 import { Chunk } from './answer-writer.ts'
 import type { Ticket } from './ticket.ts'
@@ -57,12 +57,11 @@ export class SlowRequests {
    */
   prepare(api: Api, ticket: Ticket, frame: Buffer, peer: Peer): () => Promise<void> | undefined {
     const version = ticket.apiVersion
-    const reader = new Reader(frame, 8, frame.length)
-    reader.budget = frame.length * 4
-    const clientIdLength = reader.stringLength()
-    const clientId = clientIdLength === -1 ? null : reader.text(clientIdLength)
-    if (api.isFlexible(version)) reader.skipTags()
-    const request = api.requestCodec(version).decode(frame, reader.position, frame.length)
+    const header = new FrameHeader()
+    header.parse(frame, 0, frame.length)
+    const clientId = header.clientId(frame)
+    if (api.isFlexible(version)) header.skipTags(frame, frame.length)
+    const request = api.requestCodec(version).decode(frame, header.position, frame.length)
     if (api.key === API_VERSIONS) noteSoftware(request, peer)
     const context: HandlerContext = {
       clientId,
@@ -107,13 +106,15 @@ function noteSoftware(request: unknown, peer: Peer): void {
 }
 
 function encode(api: Api, ticket: Ticket, value: unknown): void {
+  const { apiVersion, correlationId } = ticket
+  const headerVersion = api.responseHeaderVersion(apiVersion)
+  const headerBytes = responseHeaderBytes(headerVersion)
   const writer = new Writer()
-  writer.int32(0)
-  writer.int32(ticket.correlationId)
-  if (api.responseHeaderVersion(ticket.apiVersion) === 1) writer.uvarint(0)
-  api.responseCodec(ticket.apiVersion).write(writer, value as never)
+  writer.reserve(headerBytes)
+  writer.position = headerBytes
+  api.responseCodec(apiVersion).write(writer, value as never)
   const answer = writer.finish()
-  answer.writeInt32BE(answer.length - 4, 0)
+  writeResponseHeader(answer, 0, answer.length - headerBytes, correlationId, headerVersion)
   ticket.chunk = new Chunk(answer, undefined)
   ticket.start = 0
   ticket.end = answer.length
