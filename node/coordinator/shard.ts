@@ -133,11 +133,6 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
     return this.#phase === 'active' ? this.#state : undefined
   }
 
-  /** Batches whose records are not replicated yet. */
-  get pendingBatches(): number {
-    return this.#inFlight.length + (this.#gathered === undefined ? 0 : 1)
-  }
-
   /** This node leads the partition from now on. The same epoch twice is one term. */
   lead(log: CoordinatorLog): void {
     assert(log.leaderEpoch >= 0, 'a leader has an epoch')
