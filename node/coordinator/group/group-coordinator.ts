@@ -1,7 +1,7 @@
 /**
  * The group coordinator as request handlers see it: one method per API, in the shape of its latest
- * version (handlers translate). It finds the shard of each group and puts the answers together; the rules are in the
- * shard's Groups.
+ * version (handlers translate). It finds the shard of each group and puts the answers together; the
+ * rules are in the shard's Groups.
  *
  * Invariant: each request is answered once; answers about durable state hold after a failover.
  */

@@ -57,7 +57,7 @@ describe('committed offsets', () => {
     assert.equal((await w.complete(entering)).errorCode, 16)
   })
 
-  it('of a generation in a group that does not exist are refused: 69, or 22 before version 9', async () => {
+  it('in a group that does not exist are refused: 69, or 22 before version 9', async () => {
     const w = await world()
     const ghost = { memberId: 'x', generationIdOrMemberEpoch: 4 }
     assert.equal(await w.commit(1, { ...ghost, apiVersion: 9 }), 69)

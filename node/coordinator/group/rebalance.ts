@@ -20,7 +20,7 @@ import type { GroupRecord } from './records.ts'
 
 type GroupChange = Change<GroupRecord>
 
-/** A join phase that nobody came to is not tried again sooner, whatever timeouts members ask for. */
+/** A join phase that nobody came to is not repeated sooner, whatever timeouts members have. */
 const JOIN_AGAIN_MIN_MS = 500
 
 export class Rebalance {
