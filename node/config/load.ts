@@ -121,9 +121,7 @@ function check(name: string, value: string, place: string): string | undefined {
     throw new UserError(`${place}: there is no setting ${name}${suggestion(name)}`)
   }
   if (setting.isDynamicOnly) {
-    throw new UserError(
-      `${place}: ${name} can only be changed while nodes run; use: odradek config set`,
-    )
+    throw new UserError(`${place}: ${name} can only be changed while nodes run, not at its start`)
   }
   const complaint = complaintOf(setting, value)
   if (complaint !== undefined) {

@@ -50,10 +50,10 @@ function parseEntry({ text, line }: LogicalLine): Property {
   let end = 0
   while (end < text.length && !/[=: \t\f]/.test(text[end]!)) end += text[end] === '\\' ? 2 : 1
   const rest = text.slice(end).replace(/^[ \t\f]*[=:]?[ \t\f]*/, '')
-  return { name: unescape(text.slice(0, end), line), value: unescape(rest, line), line }
+  return { name: unescapeText(text.slice(0, end), line), value: unescapeText(rest, line), line }
 }
 
-function unescape(text: string, line: number): string {
+function unescapeText(text: string, line: number): string {
   return text.replace(/\\(u[0-9a-fA-F]{4}|u|.|$)/gs, (_all, code: string) => {
     if (code === 'u') throw new UserError(`line ${line}: \\u needs four hexadecimal digits`)
     if (code.length > 1) return String.fromCharCode(Number.parseInt(code.slice(1), 16))

@@ -66,34 +66,45 @@ export class ImageBuilder {
   replay(record: MetadataRecord): void {
     switch (record.type) {
       case 'TopicRecord':
-        return this.#createTopic(record)
+        this.#createTopic(record)
+        break
       case 'PartitionRecord':
-        return this.#createPartition(record)
+        this.#createPartition(record)
+        break
       case 'PartitionChangeRecord':
-        return this.#changePartition(record)
+        this.#changePartition(record)
+        break
       case 'RemoveTopicRecord':
-        return this.#removeTopic(record.topicId)
+        this.#removeTopic(record.topicId)
+        break
       case 'ConfigRecord':
-        return this.#config(record)
+        this.#config(record)
+        break
       case 'RegisterBrokerRecord':
-        return this.#registerBroker(record)
+        this.#registerBroker(record)
+        break
       case 'UnregisterBrokerRecord':
-        return this.#unregisterBroker(record)
+        this.#unregisterBroker(record)
+        break
       case 'FenceBrokerRecord':
-        return this.#updateBroker(record.id, record.epoch, { isFenced: true })
+        this.#updateBroker(record.id, record.epoch, { isFenced: true })
+        break
       case 'UnfenceBrokerRecord':
-        return this.#updateBroker(record.id, record.epoch, { isFenced: false })
+        this.#updateBroker(record.id, record.epoch, { isFenced: false })
+        break
       case 'BrokerRegistrationChangeRecord':
-        return this.#registrationChange(record)
+        this.#registrationChange(record)
+        break
       case 'FeatureLevelRecord':
-        return this.#feature(record)
+        this.#feature(record)
+        break
       case 'ProducerIdsRecord':
         assert(record.nextProducerId >= this.#nextProducerId, 'producer ids are never given twice')
         this.#nextProducerId = record.nextProducerId
-        return
+        break
       case 'ClientQuotaRecord': // kept in the log for a release that has quotas
       case 'NoOpRecord':
-        return
+        break
     }
   }
 

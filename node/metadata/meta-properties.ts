@@ -1,0 +1,123 @@
+/**
+ * `meta.properties`: whose a directory is. Written at the first start, in Kafka's format (version
+ * 1); a directory of another node or another cluster is refused before anything in it is touched.
+ */
+import { assert } from '../../base/assert.ts'
+import type { Disk } from '../../base/disk.ts'
+import { UserError } from '../../base/errors.ts'
+import type { Random } from '../../base/random.ts'
+import { parseProperties } from '../config/properties.ts'
+
+export interface MetaProperties {
+  /** undefined: made before the node knew its cluster. */
+  readonly clusterId: string | undefined
+  readonly nodeId: number
+  /** 22 characters, base64url. */
+  readonly directoryId: string
+}
+
+export const META_PROPERTIES = 'meta.properties'
+
+/** Kafka gives ids below this a meaning of their own. */
+const RESERVED_IDS = 100
+
+const UUID_LENGTH = 22
+
+/** A new id as Kafka makes them: 16 bytes, base64url without padding, never beginning with '-'. */
+export function newUuid(random: Random): string {
+  for (;;) {
+    const bytes = random.bytes(16)
+    bytes[6] = (bytes[6]! & 0x0f) | 0x40
+    bytes[8] = (bytes[8]! & 0x3f) | 0x80
+    const text = bytes.toString('base64url')
+    const isReserved = bytes.readBigUInt64BE(0) === 0n && bytes.readBigUInt64BE(8) < RESERVED_IDS
+    if (!isReserved && !text.startsWith('-')) return text
+  }
+}
+
+/** undefined when the directory is new. Throws UserError when the file can't be understood. */
+export function readMetaProperties(disk: Disk, directory: string): MetaProperties | undefined {
+  const path = `${directory}/${META_PROPERTIES}`
+  if (!disk.exists(path)) return undefined
+  const values = new Map<string, string>()
+  for (const { name, value } of parseProperties(disk.readFile(path).toString('utf8'))) {
+    values.set(name, value)
+  }
+  const refuse = (why: string): never => {
+    throw new UserError(`${path} ${why}: use another directory, or restore the file`)
+  }
+  if (values.get('version') !== '1') refuse('is not of version 1')
+  const nodeId = Number(values.get('node.id') ?? refuse('does not say which node.id it belongs to'))
+  if (!Number.isInteger(nodeId) || nodeId < 0) refuse('has a node.id that is no number')
+  const directoryId = values.get('directory.id') ?? refuse('has no directory.id')
+  if (directoryId.length !== UUID_LENGTH) refuse('has a directory.id that is no id')
+  return { clusterId: values.get('cluster.id'), nodeId, directoryId }
+}
+
+async function write(disk: Disk, directory: string, meta: MetaProperties): Promise<void> {
+  const lines = [
+    `cluster.id=${meta.clusterId ?? ''}`,
+    `directory.id=${meta.directoryId}`,
+    `node.id=${meta.nodeId}`,
+    'version=1',
+  ].filter((line) => line !== 'cluster.id=')
+  const content = Buffer.from(`#\n${lines.join('\n')}\n`)
+  await disk.replaceFile(`${directory}/${META_PROPERTIES}`, content)
+}
+
+export interface Identity {
+  readonly clusterId: string
+  readonly nodeId: number
+  /** By directory, in the order of the settings. */
+  readonly directoryIds: ReadonlyMap<string, string>
+}
+
+export interface IdentityOptions {
+  readonly disk: Disk
+  readonly random: Random
+  readonly nodeId: number
+  readonly directories: readonly string[]
+  /** What the settings say; else what the directories say; else a new one is made. */
+  readonly clusterId?: string | undefined
+}
+
+/**
+ * Checks all directories first, then completes those that are new. Throws UserError for a directory
+ * of another node or cluster, or when two directories do not belong together.
+ */
+export async function claimDirectories(options: IdentityOptions): Promise<Identity> {
+  const { disk, random, nodeId, directories } = options
+  assert(directories.length > 0, 'a node has a directory')
+  const found = new Map<string, MetaProperties | undefined>()
+  let clusterId = options.clusterId
+  for (const directory of directories) {
+    disk.makeDirectory(directory)
+    const meta = readMetaProperties(disk, directory)
+    found.set(directory, meta)
+    if (meta === undefined) continue
+    if (meta.nodeId !== nodeId) {
+      throw new UserError(
+        `${directory} belongs to node ${meta.nodeId}, and this is node ${nodeId}: ` +
+          'change node.id or use another directory',
+      )
+    }
+    if (meta.clusterId !== undefined && clusterId !== undefined && meta.clusterId !== clusterId) {
+      throw new UserError(
+        `${directory} belongs to cluster ${meta.clusterId}, not to ${clusterId}: ` +
+          'use another directory',
+      )
+    }
+    clusterId ??= meta.clusterId
+  }
+  clusterId ??= newUuid(random)
+  const directoryIds = new Map<string, string>()
+  for (const directory of directories) {
+    const meta = found.get(directory)
+    const directoryId = meta?.directoryId ?? newUuid(random)
+    directoryIds.set(directory, directoryId)
+    if (meta?.clusterId === clusterId) continue
+    await write(disk, directory, { clusterId, nodeId, directoryId })
+  }
+  assert(new Set(directoryIds.values()).size === directories.length, 'directory ids differ')
+  return { clusterId, nodeId, directoryIds }
+}

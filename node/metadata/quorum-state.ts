@@ -1,0 +1,123 @@
+/**
+ * Term and vote, the two things that a voter must never forget. One small file with two slots of
+ * the same content, each with its checksum, written one after the other with a sync after each: one
+ * torn write or one damaged slot costs nothing. When both are unreadable the node must not vote.
+ */
+import { assert } from '../../base/assert.ts'
+import { crc32c } from '../../base/crc32c.ts'
+import type { Disk, DiskFile } from '../../base/disk.ts'
+import { CorruptionError } from '../../base/errors.ts'
+
+export interface Vote {
+  readonly term: number
+  /** -1: none in this term. */
+  readonly votedId: number
+  /** 22 characters; of the voter that was voted for. */
+  readonly votedDirectoryId: string
+}
+
+export const QUORUM_STATE = 'quorum-state'
+export const NO_VOTE: Vote = { term: 0, votedId: -1, votedDirectoryId: 'AAAAAAAAAAAAAAAAAAAAAA' }
+
+/** A sector each, so that a torn write can't reach the other. */
+const SLOT_BYTES = 4096
+const MAGIC = 0x6f647173
+const FORMAT = 1
+// crc32c, magic, format, sequence (8), term (8), votedId, votedDirectoryId (16)
+const CONTENT_BYTES = 4 + 4 + 4 + 8 + 8 + 4 + 16
+
+interface Slot extends Vote {
+  readonly sequence: number
+}
+
+function encode(slot: Slot): Buffer {
+  const buffer = Buffer.alloc(SLOT_BYTES)
+  buffer.writeUInt32BE(MAGIC, 4)
+  buffer.writeUInt32BE(FORMAT, 8)
+  buffer.writeBigUInt64BE(BigInt(slot.sequence), 12)
+  buffer.writeBigUInt64BE(BigInt(slot.term), 20)
+  buffer.writeInt32BE(slot.votedId, 28)
+  assert(Buffer.from(slot.votedDirectoryId, 'base64url').copy(buffer, 32) === 16)
+  buffer.writeUInt32BE(crc32c(buffer, 4, CONTENT_BYTES), 0)
+  return buffer
+}
+
+function decode(buffer: Buffer): Slot | undefined {
+  if (buffer.length < CONTENT_BYTES) return undefined
+  if (buffer.readUInt32BE(0) !== crc32c(buffer, 4, CONTENT_BYTES)) return undefined
+  if (buffer.readUInt32BE(4) !== MAGIC || buffer.readUInt32BE(8) !== FORMAT) return undefined
+  return {
+    sequence: Number(buffer.readBigUInt64BE(12)),
+    term: Number(buffer.readBigUInt64BE(20)),
+    votedId: buffer.readInt32BE(28),
+    votedDirectoryId: buffer.subarray(32, 48).toString('base64url'),
+  }
+}
+
+export class QuorumState {
+  readonly #file: DiskFile
+  #slot: Slot
+
+  private constructor(file: DiskFile, slot: Slot) {
+    this.#file = file
+    this.#slot = slot
+  }
+
+  /** Throws CorruptionError when there is a file and no slot of it can be read. */
+  static async open(disk: Disk, directory: string): Promise<QuorumState> {
+    const path = `${directory}/${QUORUM_STATE}`
+    const isNew = !disk.exists(path)
+    const file = disk.open(path, 'write')
+    if (isNew || file.size() === 0) {
+      const state = new QuorumState(file, { ...NO_VOTE, sequence: 0 })
+      await state.#write({ ...NO_VOTE, sequence: 1 })
+      await disk.syncDirectory(directory)
+      return state
+    }
+    const slots = [0, 1].map((at) => {
+      const buffer = Buffer.alloc(SLOT_BYTES)
+      const length = file.read(buffer, 0, SLOT_BYTES, at * SLOT_BYTES)
+      return decode(buffer.subarray(0, length))
+    })
+    const newest = slots
+      .filter((slot) => slot !== undefined)
+      .sort((one, other) => other.sequence - one.sequence)[0]
+    if (newest === undefined) {
+      file.close()
+      throw new CorruptionError(path, 'neither slot can be read: this node must not vote')
+    }
+    return new QuorumState(file, newest)
+  }
+
+  get vote(): Vote {
+    return this.#slot
+  }
+
+  /** Durable when it resolves. Terms never go back, and there is one vote a term. */
+  async save(vote: Vote): Promise<void> {
+    assert(vote.term >= this.#slot.term, 'terms do not go back')
+    assert(
+      vote.term > this.#slot.term ||
+        this.#slot.votedId === -1 ||
+        this.#slot.votedId === vote.votedId,
+      'one vote a term',
+    )
+    await this.#write({ ...vote, sequence: this.#slot.sequence + 1 })
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+
+  async #write(slot: Slot): Promise<void> {
+    const buffer = encode(slot)
+    for (const at of [0, 1]) {
+      this.#file.write(buffer, 0, SLOT_BYTES, at * SLOT_BYTES)
+      await this.#file.sync()
+    }
+    const check = Buffer.alloc(SLOT_BYTES)
+    this.#file.read(check, 0, SLOT_BYTES, 0)
+    assert(check.equals(buffer), 'what was written is what is read')
+    this.#slot = slot
+  }
+}
