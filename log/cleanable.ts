@@ -18,7 +18,7 @@ export interface CleanableSegment {
   readonly firstTimestampMs: number
   /** Largest timestamp in the segment; -1 when it is empty. */
   readonly maxTimestampMs: number
-  /** Bytes of the `.log` file, on the thread pool; as DiskFile.readAsync. */
+  /** Bytes of the `.log` file, on the thread pool; fewer when it is not in the log any more. */
   readAsync(
     target: Uint8Array,
     targetStart: number,
@@ -58,6 +58,7 @@ export interface CleanableLog {
   readonly directory: string
   readonly config: LogConfig
   readonly logStartOffset: number
+  readonly logEndOffset: number
   /**
    * Compaction works only below this offset: the smallest of high watermark, first unstable
    * offset and base offset of the active segment.
@@ -83,7 +84,10 @@ export interface CleanableLog {
   discardCleaned(cleaned: CleanedSegment): Promise<void>
 }
 
-/** `cleaner-offset-checkpoint` of a log directory: below the offset a log has been cleaned. */
+/**
+ * `cleaner-offset-checkpoint` of a log directory: below the offset a log has been cleaned. A log
+ * that is truncated below it must lower it, or what is appended there later counts as clean.
+ */
 export interface CleanerCheckpoint {
   firstDirtyOffset(topic: string, partition: number): number | undefined
   /** Kept in memory at once, on disk soon: an older value only means cleaning again. */

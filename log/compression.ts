@@ -53,6 +53,11 @@ function lz4(): Lz4 {
   return lz4Module
 }
 
+/** False where `compress` yields a correct stream that is no smaller: zstd before Node 22.15. */
+export function canCompress(codec: Codec): boolean {
+  return codec !== 'zstd' || (zlib as ZlibWithZstd).zstdCompressSync !== undefined
+}
+
 /** `level` counts for gzip (1 to 9) and for zstd where Node has it (1 to 22). */
 export function compress(codec: Codec, bytes: Uint8Array, level?: number): Buffer {
   switch (codec) {
