@@ -1,25 +1,46 @@
 /** The system's clocks and timers. */
 import type { Clock, Timer } from '../clock.ts'
 
-/** Node fires longer timers at once. */
-const TIMEOUT_MS_MAX = 0x7fff_ffff
+/** A longer delay would wrap around in the timer of Node and fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
+class RealTimer implements Timer {
+  readonly #dueMs: number
+  readonly #run: () => void
+  #timeout: NodeJS.Timeout | undefined
+
+  constructor(delayMs: number, run: () => void) {
+    this.#dueMs = performance.now() + delayMs
+    this.#run = run
+    this.#arm(delayMs)
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout)
+    this.#timeout = undefined
+  }
+
+  #arm(delayMs: number): void {
+    this.#timeout = setTimeout(() => this.#fired(), Math.min(Math.ceil(delayMs), TIMER_MS_MAX))
+  }
+
+  /** The timers of Node count whole milliseconds, and may be up to one early. */
+  #fired(): void {
+    const restMs = this.#dueMs - performance.now()
+    if (restMs > 0) {
+      this.#arm(restMs)
+      return
+    }
+    this.#timeout = undefined
+    this.#run()
+  }
+}
 
 export const realClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  after: (delayMs, run) => start(delayMs, run),
-  soon: (run) => {
+  after: (delayMs, run) => new RealTimer(Math.max(0, delayMs), run),
+  soon(run) {
     setImmediate(run)
   },
-}
-
-function start(delayMs: number, run: () => void): Timer {
-  if (delayMs > TIMEOUT_MS_MAX) {
-    let timer = realClock.after(TIMEOUT_MS_MAX, () => {
-      timer = realClock.after(delayMs - TIMEOUT_MS_MAX, run)
-    })
-    return { cancel: () => timer.cancel() }
-  }
-  const handle = setTimeout(run, Math.max(0, Math.ceil(delayMs)))
-  return { cancel: () => clearTimeout(handle) }
 }

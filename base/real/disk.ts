@@ -1,18 +1,21 @@
 /**
- * Files by node:fs. Short calls are synchronous (page cache); what may block for long goes to the
- * thread pool, at most so many at once, so that a burst of syncs does not starve reads.
+ * Files of the operating system. Page-cache reads and writes are synchronous and repeat what the
+ * system cut short; what may block goes to the thread pool, at most `IN_FLIGHT_MAX` calls at once, the
+ * others wait in order. A file's size is known to its handle: two handles that write one file
+ * would not see each other's growth.
  */
 import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { assert } from '../assert.ts'
 import type { Disk, DiskEntry, DiskFile, DiskLock, DiskSpace } from '../disk.ts'
 import { type StorageCode, StorageError } from '../errors.ts'
-import { takeLock } from './lock.ts'
+import { BoundedQueue } from '../queue.ts'
+import { lockFile } from './lock.ts'
 
-/** The pool has 16 threads by default here; a few are left for reads. */
 const IN_FLIGHT_MAX = 64
+const WAITING_MAX = 1_000_000
 
-const KNOWN_CODES: ReadonlySet<string> = new Set([
+const STORAGE_CODES: ReadonlySet<string> = new Set<StorageCode>([
   'EIO',
   'ENOSPC',
   'EROFS',
@@ -25,56 +28,48 @@ const KNOWN_CODES: ReadonlySet<string> = new Set([
   'EISDIR',
 ])
 
-function storageError(error: unknown, path: string, action: string): StorageError {
-  const raw = (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
-  // A quota is a full disk to us; too many open files are so for process and system alike.
-  const code = raw === 'EDQUOT' ? 'ENOSPC' : raw === 'ENFILE' ? 'EMFILE' : raw
-  return new StorageError(KNOWN_CODES.has(code) ? (code as StorageCode) : 'UNKNOWN', path, action, {
-    cause: error,
-  })
+const FLAGS = {
+  read: fs.constants.O_RDONLY,
+  write: fs.constants.O_RDWR | fs.constants.O_CREAT,
+  new: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
 }
 
-function attempt<T>(path: string, action: string, run: () => T): T {
-  try {
-    return run()
-  } catch (error) {
-    throw storageError(error, path, action)
-  }
-}
+type Done<T> = (error: NodeJS.ErrnoException | null, value?: T) => void
 
-type Callback<T> = (error: NodeJS.ErrnoException | null, value?: T) => void
-
-/** The bounded door to the thread pool. */
+/** The calls on the thread pool. */
 class Pool {
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new BoundedQueue<() => void>(WAITING_MAX)
   #inFlight = 0
 
-  run<T>(path: string, action: string, start: (done: Callback<T>) => void): Promise<T> {
+  /** `start` begins the call; a failure becomes a StorageError of `path`. */
+  run<T>(path: string, action: string, start: (done: Done<T>) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const begin = () => {
         this.#inFlight++
         start((error, value) => {
           this.#inFlight--
           this.#waiting.shift()?.()
-          if (error) reject(storageError(error, path, action))
+          if (error !== null && error !== undefined) reject(asStorageError(error, path, action))
           else resolve(value as T)
         })
       }
       if (this.#inFlight < IN_FLIGHT_MAX) begin()
-      else this.#waiting.push(begin)
+      else if (!this.#waiting.push(begin)) {
+        reject(new StorageError('UNKNOWN', path, `${action}, too many calls wait:`))
+      }
     })
   }
 }
 
-const pool = new Pool()
-
 class RealFile implements DiskFile {
   readonly path: string
+  readonly #pool: Pool
   readonly #fd: number
   #size: number
   #isClosed = false
 
-  constructor(path: string, fd: number, size: number) {
+  constructor(pool: Pool, path: string, fd: number, size: number) {
+    this.#pool = pool
     this.path = path
     this.#fd = fd
     this.#size = size
@@ -85,21 +80,19 @@ class RealFile implements DiskFile {
   }
 
   read(target: Uint8Array, targetStart: number, length: number, position: number): number {
-    return attempt(this.path, 'read', () => {
-      let done = 0
-      while (done < length) {
-        const count = fs.readSync(
-          this.#fd,
-          target,
-          targetStart + done,
-          length - done,
-          position + done,
-        )
-        if (count === 0) break
-        done += count
+    this.#checkOpen()
+    let count = 0
+    try {
+      while (count < length) {
+        const at = targetStart + count
+        const got = fs.readSync(this.#fd, target, at, length - count, position + count)
+        if (got === 0) break
+        count += got
       }
-      return done
-    })
+    } catch (error) {
+      throw asStorageError(error, this.path, 'read')
+    }
+    return count
   }
 
   async readAsync(
@@ -108,36 +101,43 @@ class RealFile implements DiskFile {
     length: number,
     position: number,
   ): Promise<number> {
-    let done = 0
-    while (done < length) {
-      const at = done
-      const count = await pool.run<number>(this.path, 'read', (callback) =>
-        fs.read(this.#fd, target, targetStart + at, length - at, position + at, callback),
-      )
-      if (count === 0) break
-      done += count
+    this.#checkOpen()
+    let count = 0
+    while (count < length) {
+      const at = targetStart + count
+      const got = await this.#pool.run<number>(this.path, 'read', (done) => {
+        fs.read(this.#fd, target, at, length - count, position + count, done)
+      })
+      if (got === 0) break
+      count += got
     }
-    return done
+    return count
   }
 
   write(source: Uint8Array, start: number, end: number, position: number): void {
-    assert(start <= end && end <= source.length, 'a range within the source')
-    attempt(this.path, 'write', () => {
-      let at = start
-      while (at < end) {
-        at += fs.writeSync(this.#fd, source, at, end - at, position + at - start)
+    this.#checkOpen()
+    assert(0 <= start && start <= end && end <= source.length, 'a range of the source')
+    let from = start
+    try {
+      while (from < end) {
+        const at = position + from - start
+        const put = fs.writeSync(this.#fd, source, from, end - from, at)
+        from += put
+        if (at + put > this.#size) this.#size = at + put
       }
-    })
-    const reached = position + end - start
-    if (reached > this.#size) this.#size = reached
+    } catch (error) {
+      throw asStorageError(error, this.path, 'write')
+    }
   }
 
-  sync(): Promise<void> {
-    return pool.run(this.path, 'sync', (callback) => fs.fdatasync(this.#fd, callback))
+  async sync(): Promise<void> {
+    this.#checkOpen()
+    return this.#pool.run(this.path, 'sync', (done) => fs.fdatasync(this.#fd, done))
   }
 
   async truncate(size: number): Promise<void> {
-    await pool.run(this.path, 'truncate', (callback) => fs.ftruncate(this.#fd, size, callback))
+    this.#checkOpen()
+    await this.#pool.run(this.path, 'truncate', (done) => fs.ftruncate(this.#fd, size, done))
     this.#size = size
   }
 
@@ -146,74 +146,129 @@ class RealFile implements DiskFile {
     this.#isClosed = true
     attempt(this.path, 'close', () => fs.closeSync(this.#fd))
   }
-}
 
-const FLAGS = {
-  read: fs.constants.O_RDONLY,
-  write: fs.constants.O_RDWR | fs.constants.O_CREAT,
-  new: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
-}
-
-function open(path: string, mode: 'read' | 'write' | 'new'): DiskFile {
-  return attempt(path, 'open', () => {
-    const fd = fs.openSync(path, FLAGS[mode], 0o644)
-    return new RealFile(path, fd, mode === 'new' ? 0 : fs.fstatSync(fd).size)
-  })
-}
-
-function list(directory: string): DiskEntry[] {
-  return attempt(directory, 'list', () =>
-    fs
-      .readdirSync(directory, { withFileTypes: true })
-      .map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1)),
-  )
-}
-
-function syncDirectory(path: string): Promise<void> {
-  return pool.run(path, 'sync', (callback) => {
-    fs.open(path, fs.constants.O_RDONLY, (error, fd) => {
-      if (error) return callback(error)
-      fs.fsync(fd, (failure) => fs.close(fd, () => callback(failure)))
-    })
-  })
-}
-
-async function replaceFile(path: string, content: Uint8Array): Promise<void> {
-  const temporary = `${path}.tmp`
-  const file = open(temporary, 'write')
-  try {
-    if (file.size() > content.length) await file.truncate(content.length)
-    file.write(content, 0, content.length, 0)
-    await file.sync()
-  } finally {
-    file.close()
+  #checkOpen(): void {
+    assert(!this.#isClosed, 'no call after close')
   }
-  realDisk.rename(temporary, path)
-  await syncDirectory(dirname(path))
 }
 
-async function space(path: string): Promise<DiskSpace> {
-  const found = await pool.run<fs.StatsFs>(path, 'look at', (callback) => fs.statfs(path, callback))
-  return { sizeBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize }
+export class RealDisk implements Disk {
+  readonly #pool = new Pool()
+
+  open(path: string, mode: 'read' | 'write' | 'new'): DiskFile {
+    return attempt(path, 'open', () => {
+      const fd = fs.openSync(path, FLAGS[mode], 0o644)
+      const stat = fs.fstatSync(fd)
+      if (stat.isFile()) return new RealFile(this.#pool, path, fd, stat.size)
+      fs.closeSync(fd)
+      throw new StorageError('EISDIR', path, 'open')
+    })
+  }
+
+  exists(path: string): boolean {
+    return fs.existsSync(path)
+  }
+
+  sizeOf(path: string): number {
+    return attempt(path, 'stat', () => fs.statSync(path).size)
+  }
+
+  modifiedMs(path: string): number {
+    return attempt(path, 'stat', () => Math.floor(fs.statSync(path).mtimeMs))
+  }
+
+  list(directory: string): DiskEntry[] {
+    return attempt(directory, 'list', () => {
+      const entries = fs.readdirSync(directory, { withFileTypes: true })
+      return entries
+        .map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+    })
+  }
+
+  makeDirectory(path: string): void {
+    attempt(path, 'make directory', () => {
+      try {
+        fs.mkdirSync(path, { recursive: true })
+      } catch (error) {
+        // What Node says when a file is in the way of the last name.
+        if (isErrno(error) && error.code === 'EEXIST') {
+          throw new StorageError('ENOTDIR', path, 'make directory', { cause: error })
+        }
+        throw error
+      }
+    })
+  }
+
+  rename(from: string, to: string): void {
+    attempt(from, 'rename', () => fs.renameSync(from, to))
+  }
+
+  async remove(path: string): Promise<void> {
+    return this.#pool.run(path, 'remove', (done) => fs.unlink(path, done))
+  }
+
+  async removeDirectory(path: string): Promise<void> {
+    const options = { recursive: true, force: true }
+    return this.#pool.run(path, 'remove directory', (done) => fs.rm(path, options, done))
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    if (process.platform === 'win32') return // it has no such call
+    return this.#pool.run(path, 'sync directory', (done: Done<void>) => {
+      fs.open(path, 'r', (openError, fd) => {
+        if (openError !== null) return done(openError)
+        fs.fsync(fd, (error) => fs.close(fd, (closeError) => done(error ?? closeError)))
+      })
+    })
+  }
+
+  async space(path: string): Promise<DiskSpace> {
+    const stat = await this.#pool.run<fs.StatsFs>(path, 'stat', (done) => fs.statfs(path, done))
+    return { sizeBytes: stat.bsize * stat.blocks, freeBytes: stat.bsize * stat.bavail }
+  }
+
+  lock(path: string): DiskLock | undefined {
+    const lock = attempt(path, 'lock', () => lockFile(path))
+    if (lock === undefined) return undefined
+    return { release: () => attempt(path, 'unlock', () => lock.release()) }
+  }
+
+  readFile(path: string): Buffer {
+    return attempt(path, 'read', () => fs.readFileSync(path))
+  }
+
+  async replaceFile(path: string, content: Uint8Array): Promise<void> {
+    const temporary = `${path}.tmp`
+    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC
+    const fd = attempt(temporary, 'open', () => fs.openSync(temporary, flags, 0o644))
+    const file = new RealFile(this.#pool, temporary, fd, 0)
+    try {
+      file.write(content, 0, content.length, 0)
+      await file.sync()
+    } finally {
+      file.close()
+    }
+    this.rename(temporary, path)
+    await this.syncDirectory(dirname(path))
+  }
 }
 
-export const realDisk: Disk = {
-  open,
-  list,
-  space,
-  syncDirectory,
-  replaceFile,
-  exists: (path) => fs.existsSync(path),
-  sizeOf: (path) => attempt(path, 'look at', () => fs.statSync(path).size),
-  modifiedMs: (path) => attempt(path, 'look at', () => Math.floor(fs.statSync(path).mtimeMs)),
-  makeDirectory: (path) => {
-    attempt(path, 'make', () => fs.mkdirSync(path, { recursive: true }))
-  },
-  rename: (from, to) => attempt(from, 'rename', () => fs.renameSync(from, to)),
-  remove: (path) => pool.run(path, 'remove', (callback) => fs.unlink(path, callback)),
-  removeDirectory: (path) =>
-    pool.run(path, 'remove', (callback) => fs.rm(path, { recursive: true, force: true }, callback)),
-  lock: (path): DiskLock | undefined => attempt(path, 'lock', () => takeLock(path)),
-  readFile: (path) => attempt(path, 'read', () => fs.readFileSync(path)),
+function attempt<T>(path: string, action: string, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    throw asStorageError(error, path, action)
+  }
+}
+
+function asStorageError(error: unknown, path: string, action: string): unknown {
+  if (!isErrno(error)) return error
+  const code = error.code ?? ''
+  const known = STORAGE_CODES.has(code) ? (code as StorageCode) : 'UNKNOWN'
+  return new StorageError(known, path, action, { cause: error })
+}
+
+function isErrno(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error
 }

@@ -1,95 +1,111 @@
 /**
- * A directory's lock: a file that names the process that holds it. It is made under a name of its
- * own and linked into place, which the file system does for one process only. A lock whose process
- * is gone is taken over; the process's start time tells it from a later one with the same number.
+ * A lock file that names the process which holds it.
+ *
+ * Promised on one machine (and one set of process ids): two living processes never hold the same
+ * path, however many start at once, and a lock whose process is gone can be taken. Not promised:
+ * anything between machines that share a directory.
+ *
+ * The file is made whole under a name of its own and then linked to the path, so nobody sees half a
+ * lock. Whoever wants to remove a dead process's lock first takes a second lock, named after that
+ * very one (its nonce), looks again, and removes it only if it is still the same: so nobody can
+ * remove the lock of a starter who was quicker.
  */
-import fs from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import type { DiskLock } from '../disk.ts'
 
-const ATTEMPTS_MAX = 8
+const DAMAGED = 'damaged'
 
 interface Holder {
   readonly pid: number
-  readonly startedAt: string
+  /** Tells a process from a later one with the same id; empty where the system doesn't say. */
+  readonly started: string
+  readonly nonce: string
 }
 
-/** Locks of this very process: a second taker in it is refused too. */
-const held = new Set<string>()
-
-/** Undefined when a living process holds it. */
-export function takeLock(path: string): DiskLock | undefined {
-  const key = fs.existsSync(path) ? fs.realpathSync(path) : path
-  if (held.has(key)) return undefined
-  const self: Holder = { pid: process.pid, startedAt: startOf(process.pid) ?? 'unknown' }
-  const own = `${path}.${process.pid}`
-  fs.writeFileSync(own, `${JSON.stringify(self)}\n`)
+/** Undefined when another living process, or this one, holds it. Throws what node:fs throws. */
+export function lockFile(path: string): DiskLock | undefined {
+  const nonce = randomBytes(8).toString('hex')
+  const own = `${path}.${nonce}.new`
+  const holder: Holder = { pid: process.pid, started: startOf(process.pid), nonce }
+  writeFileSync(own, JSON.stringify(holder), { flag: 'wx' })
   try {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (link(own, path)) return hold(path)
-      const holder = read(path)
-      if (holder !== undefined && isAlive(holder)) return undefined
-      fs.rmSync(path, { force: true })
-    }
-    return undefined
+    if (!link(own, path) && !(removeDead(path) && link(own, path))) return undefined
   } finally {
-    fs.rmSync(own, { force: true })
+    unlinkSync(own)
   }
+  return { release: () => removeIfHeldBy(path, nonce) }
 }
 
-function hold(path: string): DiskLock {
-  const key = fs.realpathSync(path)
-  held.add(key)
-  let isReleased = false
-  return {
-    release: () => {
-      if (isReleased) return
-      isReleased = true
-      held.delete(key)
-      fs.rmSync(path, { force: true })
-    },
-  }
-}
-
-function link(from: string, to: string): boolean {
+/** True when the path is free now; somebody else may be quicker to take it. */
+function removeDead(path: string): boolean {
+  const holder = read(path)
+  if (holder === undefined) return true
+  if (holder !== DAMAGED && isAlive(holder)) return false
+  const nonce = holder === DAMAGED ? DAMAGED : holder.nonce
+  const guard = lockFile(`${path}.${nonce}`)
+  if (guard === undefined) return false
   try {
-    fs.linkSync(from, to)
+    removeIfHeldBy(path, nonce)
+    return true
+  } finally {
+    guard.release()
+  }
+}
+
+function removeIfHeldBy(path: string, nonce: string): void {
+  const holder = read(path)
+  if (holder === undefined) return
+  if ((holder === DAMAGED ? DAMAGED : holder.nonce) === nonce) unlinkSync(path)
+}
+
+function link(own: string, path: string): boolean {
+  try {
+    linkSync(own, path)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (hasCode(error, 'EEXIST')) return false
     throw error
   }
 }
 
-function read(path: string): Holder | undefined {
+/** Undefined: no such file. A file that a power loss cut is damaged, and so nobody's. */
+function read(path: string): Holder | typeof DAMAGED | undefined {
   try {
-    const value: unknown = JSON.parse(fs.readFileSync(path, 'utf8'))
-    if (typeof value !== 'object' || value === null) return undefined
-    const { pid, startedAt } = value as Partial<Holder>
-    return typeof pid === 'number' && typeof startedAt === 'string' ? { pid, startedAt } : undefined
-  } catch {
-    // Empty (Kafka's lock files are) or gone meanwhile: nobody's.
-    return undefined
+    const { pid, started, nonce } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>
+    const isWhole =
+      Number.isInteger(pid) && typeof started === 'string' && /^\w+$/.test(nonce ?? '')
+    return isWhole ? ({ pid, started, nonce } as Holder) : DAMAGED
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    if (error instanceof SyntaxError) return DAMAGED
+    throw error
   }
 }
 
 function isAlive(holder: Holder): boolean {
-  if (holder.pid === process.pid) return held.size > 0 && holder.startedAt === startOf(process.pid)
   try {
     process.kill(holder.pid, 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    if (hasCode(error, 'ESRCH')) return false // EPERM: it lives and is not ours
   }
-  const startedAt = startOf(holder.pid)
-  return startedAt === undefined || holder.startedAt === 'unknown' || startedAt === holder.startedAt
+  return holder.started === startOf(holder.pid)
 }
 
-/** Linux tells when a process started, in clock ticks since boot; elsewhere unknown. */
-function startOf(pid: number): string | undefined {
+/** The machine's start and the process's start within it, where /proc tells them. */
+function startOf(pid: number): string {
+  if (process.platform !== 'linux') return ''
   try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may hold spaces: count from its end.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The second field, the program's name, may hold anything but its last ')'.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return `${boot}/${fields[19]}`
   } catch {
-    return undefined
+    return ''
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }

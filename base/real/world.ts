@@ -1,24 +1,22 @@
 /** The world of production. */
+import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { World } from '../world.ts'
 import { realClock } from './clock.ts'
-import { realDisk } from './disk.ts'
-import { realKv } from './kv.ts'
-import { type LogLevel, realLogger } from './logger.ts'
+import { RealDisk } from './disk.ts'
+import { realKvStores } from './kv.ts'
 import { realNetwork } from './network.ts'
 import { realRandom } from './random.ts'
 
-export function realWorld(options: {
-  readonly logLevel: LogLevel
-  readonly metrics: Metrics
-}): World {
+/** `metrics` and `logger` are made by the composition root, from its settings. */
+export function realWorld(options: { readonly logger: Logger; readonly metrics: Metrics }): World {
   return {
     clock: realClock,
     random: realRandom,
-    disk: realDisk,
-    kv: realKv,
+    disk: new RealDisk(),
+    kv: realKvStores,
     network: realNetwork,
-    logger: realLogger(options.logLevel),
+    logger: options.logger,
     metrics: options.metrics,
     maybe: () => false,
   }
