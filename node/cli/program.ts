@@ -1,0 +1,28 @@
+/** All commands. */
+import { Command } from 'commander'
+import { VERSION } from '../version.ts'
+import { addClusterCommands } from './cluster.ts'
+import { addConsumeCommand } from './consume.ts'
+import { addDevCommand } from './dev.ts'
+import { addGroupCommands } from './group.ts'
+import { addProduceCommand } from './produce.ts'
+import { EXIT } from './session.ts'
+import { addStartCommand } from './start.ts'
+import { addTopicCommands } from './topic.ts'
+
+export function makeProgram(): Command {
+  const program = new Command('odradek')
+    .description('Event streaming that speaks the Kafka protocol and needs Node alone')
+    .version(VERSION)
+    .exitOverride((error) => {
+      process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage)
+    })
+  addDevCommand(program)
+  addStartCommand(program)
+  addTopicCommands(program)
+  addProduceCommand(program)
+  addConsumeCommand(program)
+  addGroupCommands(program)
+  addClusterCommands(program)
+  return program
+}

@@ -1,0 +1,116 @@
+/** odradek start FILE: one node in the foreground. */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { UserError } from '../../base/errors.ts'
+import { realLogger } from '../../base/real/logger.ts'
+import { realWorld } from '../../base/real/world.ts'
+import { AdminServer } from '../admin.ts'
+import { NodeAdmin } from '../admin-source.ts'
+import { loadSettings, type Profile } from '../config/load.ts'
+import { registerMetrics } from '../families.ts'
+import { PrometheusMetrics } from '../metrics.ts'
+import { Node } from '../node.ts'
+import { say } from './output.ts'
+
+export interface StartOptions {
+  readonly set?: string[]
+  readonly profile?: string
+  readonly logLevel: string
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+const PROFILES: readonly Profile[] = ['dev', 'test', 'prod']
+
+export function addStartCommand(program: Command): void {
+  program
+    .command('start <file>')
+    .description('run one node with the settings of a properties file')
+    .option('--set <key=value...>', 'settings that override the file')
+    .option('--profile <name>', 'defaults for dev, test or prod')
+    .option('--log-level <level>', LEVELS.join(', '), 'info')
+    .action(start)
+}
+
+async function start(file: string, options: StartOptions): Promise<void> {
+  const profile = oneOf(PROFILES, options.profile ?? 'prod', '--profile')
+  const settings = loadSettings({
+    file: { path: file, text: readSettingsFile(file) },
+    environment: process.env,
+    flags: splitFlags(options.set ?? []),
+    profile,
+  })
+  const metrics = new PrometheusMetrics()
+  const logger = realLogger(oneOf(LEVELS, options.logLevel, '--log-level'))
+  const world = realWorld({ logger, metrics })
+  // What can't be read later can't be trusted later: a node that can't write its metadata ends.
+  const onFatal = (error: unknown) => {
+    say(`odradek: the node ends: ${error instanceof Error ? error.message : String(error)}`)
+    process.exit(1)
+  }
+  const admin: { server?: AdminServer } = {}
+  const node = await Node.start(world, settings, onFatal)
+  registerMetrics(metrics, node)
+  if (settings.httpAddress !== undefined) {
+    const { host, port } = settings.httpAddress
+    admin.server = new AdminServer(new NodeAdmin(node, metrics), world.logger, [])
+    try {
+      await admin.server.listen(host, port)
+    } catch (error) {
+      await node.stop()
+      throw error
+    }
+  }
+  const where = node.endpoints.map((one) => `${one.name}://${one.host}:${one.port}`).join(', ')
+  world.logger.info('The node is ready.', { node: settings.nodeId, listeners: where })
+  stopOnSignals(node, admin.server, metrics)
+}
+
+function stopOnSignals(
+  node: Node,
+  admin: AdminServer | undefined,
+  metrics: PrometheusMetrics,
+): void {
+  let isStopping = false
+  const stop = () => {
+    if (isStopping) return
+    isStopping = true
+    node.stop().then(
+      async () => {
+        await admin?.close()
+        metrics.close()
+        process.exit(0)
+      },
+      (error: unknown) => {
+        say(`odradek: the node did not stop cleanly: ${String(error)}`)
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+function readSettingsFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UserError(`${path} can't be read: ${(error as Error).message}`, 2, { cause: error })
+  }
+}
+
+/** `key=value` texts. Throws UserError. */
+export function splitFlags(texts: readonly string[]): Record<string, string> {
+  const flags: Record<string, string> = {}
+  for (const text of texts) {
+    const at = text.indexOf('=')
+    if (at < 1) throw new UserError(`--set takes key=value, not '${text}'`, 2)
+    flags[text.slice(0, at)] = text.slice(at + 1)
+  }
+  return flags
+}
+
+function oneOf<T extends string>(known: readonly T[], text: string, flag: string): T {
+  const found = known.find((one) => one === text)
+  if (found === undefined) throw new UserError(`${flag} takes one of ${known.join(', ')}`, 2)
+  return found
+}

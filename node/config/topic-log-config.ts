@@ -1,0 +1,88 @@
+/** A topic's settings in force: its own, else the broker's synonyms in their order, else the default. */
+import { assert } from '../../base/assert.ts'
+import type { LogConfig } from '../../log/config.ts'
+import type { Settings } from '../config.ts'
+import type { Setting } from './definition.ts'
+import { TOPIC_SETTINGS } from './topic-settings.ts'
+import { parseValue } from './validators.ts'
+
+export interface TopicValues {
+  readonly log: LogConfig
+  readonly minInsyncReplicas: number
+}
+
+const byName = new Map(TOPIC_SETTINGS.map((setting) => [setting.name, setting]))
+
+export function topicSetting(name: string): Setting | undefined {
+  return byName.get(name)
+}
+
+/** The text in force; null: none. */
+export function topicValue(
+  setting: Setting,
+  overrides: ReadonlyMap<string, string>,
+  settings: Settings,
+): string | null {
+  const own = overrides.get(setting.name)
+  if (own !== undefined) return own
+  for (const layer of settings.layers.slice(0, -1)) {
+    for (const synonym of setting.synonyms) {
+      const value = layer.get(synonym.name)
+      if (value !== undefined) return times(value, synonym.times)
+    }
+  }
+  return setting.default
+}
+
+function times(value: string, factor: number): string {
+  return factor === 1 ? value : String(BigInt(value) * BigInt(factor))
+}
+
+export function topicLogConfig(
+  overrides: ReadonlyMap<string, string>,
+  settings: Settings,
+): TopicValues {
+  const raw = (name: string) => {
+    const setting = byName.get(name)
+    assert(setting !== undefined, `${name} is a topic setting`)
+    const parsed = parseValue(name, setting.type, topicValue(setting, overrides, settings))
+    assert('value' in parsed, `${name} was checked before`)
+    return parsed.value
+  }
+  const number = (name: string) => {
+    const value = raw(name)
+    if (typeof value === 'bigint') {
+      return value < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER
+    }
+    assert(typeof value === 'number', `${name} is a number`)
+    return value
+  }
+  const policies = raw('cleanup.policy')
+  assert(Array.isArray(policies), 'cleanup.policy is a list')
+  const log: LogConfig = {
+    segmentBytes: number('segment.bytes'),
+    segmentMs: number('segment.ms'),
+    segmentJitterMs: number('segment.jitter.ms'),
+    segmentIndexBytes: number('segment.index.bytes'),
+    indexIntervalBytes: number('index.interval.bytes'),
+    retentionMs: number('retention.ms'),
+    retentionBytes: number('retention.bytes'),
+    isCompacted: policies.includes('compact'),
+    isDeleted: policies.includes('delete'),
+    minCompactionLagMs: number('min.compaction.lag.ms'),
+    maxCompactionLagMs: number('max.compaction.lag.ms'),
+    deleteRetentionMs: number('delete.retention.ms'),
+    minCleanableDirtyRatio: number('min.cleanable.dirty.ratio'),
+    maxMessageBytes: number('max.message.bytes'),
+    timestampType: raw('message.timestamp.type') as LogConfig['timestampType'],
+    timestampBeforeMaxMs: number('message.timestamp.before.max.ms'),
+    timestampAfterMaxMs: number('message.timestamp.after.max.ms'),
+    compressionType: raw('compression.type') as LogConfig['compressionType'],
+    fileDeleteDelayMs: number('file.delete.delay.ms'),
+    preallocate: raw('preallocate') === true,
+    flush: raw('flush') as LogConfig['flush'],
+    flushMs: number('flush.ms'),
+    flushMessages: number('flush.messages'),
+  }
+  return { log, minInsyncReplicas: number('min.insync.replicas') }
+}
