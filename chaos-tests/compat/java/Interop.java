@@ -7,9 +7,9 @@ public final class Interop {
   public static void main(String[] arguments) throws Exception {
     // The tools end with System.exit and leave hooks behind: here neither may happen.
     Exit.setExitProcedure((code, message) -> {
-      throw new ToolChecks.ToolExit(code, message);
+      throw ToolChecks.exit(code, message);
     });
-    Exit.setShutdownHookAdder((name, hook) -> {});
+    Exit.setShutdownHookAdder((name, hook) -> ToolChecks.HOOKS.add(hook));
     ClientChecks clients = new ClientChecks();
     clients.run();
     new ToolChecks().run();

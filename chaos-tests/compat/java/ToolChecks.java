@@ -19,17 +19,29 @@ final class ToolChecks {
     final int code;
 
     ToolExit(int code, String message) {
-      super("exit " + code + (message == null ? "" : ": " + message));
+      super("exit " + code + (message == null ? "" : ": " + message), null, false, false);
       this.code = code;
     }
+  }
+
+  /** The first code of the running tool: some catch what stands for the end and exit again. */
+  private static Integer exitCode;
+
+  static ToolExit exit(int code, String message) {
+    if (exitCode == null) exitCode = code;
+    return new ToolExit(code, message);
   }
 
   private static final String TOOLS = "org.apache.kafka.tools.";
   private static final String TOPICS = TOOLS + "TopicCommand";
   private static final String GROUPS = TOOLS + "consumer.group.ConsumerGroupCommand";
   private static final String CONFIGS = "kafka.admin.ConfigCommand";
+  private static final Pattern FOLLOWED = Pattern.compile("(\\d+) is followed by (\\d+)");
   private static final Pattern COMPLAINTS = Pattern.compile(
       "(?i)isvalid: false|mismatch|non-consecutive|invalid|exception|could not|corrupt|not found|unexpected");
+
+  /** What the tools want done at the end of the JVM. */
+  static final List<Runnable> HOOKS = new ArrayList<>();
 
   private final String topic = Suite.PREFIX + "-tools";
   private final String perfTopic = Suite.PREFIX + "-perf";
@@ -66,7 +78,8 @@ final class ToolChecks {
     InputStream in = System.in;
     ByteArrayOutputStream captured = new ByteArrayOutputStream();
     PrintStream capture = new PrintStream(captured, true, StandardCharsets.UTF_8);
-    int code = 0;
+    exitCode = null;
+    HOOKS.clear();
     Throwable thrown = null;
     System.setOut(capture);
     System.setErr(capture);
@@ -83,15 +96,18 @@ final class ToolChecks {
         return null;
       });
     } catch (ToolExit exit) {
-      code = exit.code;
+      // exitCode has it
     } catch (RuntimeException error) {
-      thrown = error;
+      if (exitCode == null) thrown = error;
     } finally {
+      if (className.endsWith("VerifiableProducer")) HOOKS.forEach(Runnable::run); // flushes
       System.setOut(out);
       System.setErr(err);
       System.setIn(in);
     }
-    String text = captured.toString(StandardCharsets.UTF_8);
+    int code = exitCode == null ? 0 : exitCode;
+    String text = captured.toString(StandardCharsets.UTF_8)
+        .replaceAll("(?m)^(ToolChecks\\$ToolExit: )?exit \\d+\\R", "");
     if (code != 0 || thrown != null) {
       String command = className + " " + String.join(" ", arguments);
       throw new AssertionError(command + " ended with " + (thrown == null ? code : thrown) + "\n" + text, thrown);
@@ -159,6 +175,10 @@ final class ToolChecks {
         "log.retention.hours", "num.partitions=1");
   }
 
+  private static long baseOffset(Path file) {
+    return Long.parseLong(file.getFileName().toString().substring(0, 20));
+  }
+
   private static String[] with(String[] first, String... more) {
     return Stream.concat(Stream.of(first), Stream.of(more)).toArray(String[]::new);
   }
@@ -192,8 +212,9 @@ final class ToolChecks {
   private void verifiable() throws Exception {
     String name = Suite.PREFIX + "-verifiable";
     tool(TOPICS, "--create", "--topic", name, "--partitions", "2");
-    Suite.expectContains(tool(TOOLS + "VerifiableProducer", "--topic", name, "--max-messages", "1000",
-        "--throughput", "-1", "--acks", "-1"), "\"acked\":1000");
+    String produced = tool(TOOLS + "VerifiableProducer", "--topic", name, "--max-messages", "1000",
+        "--throughput", "-1", "--acks", "-1");
+    Suite.expectEqual(produced.split("producer_send_success", -1).length - 1, 1000, "acknowledged records");
     String consumed = tool(TOOLS + "VerifiableConsumer", "--topic", name, "--group-id", name, "--max-messages",
         "1000", "--reset-policy", "earliest", "--group-protocol", "classic");
     Suite.expectContains(consumed, "partitions_assigned", "offsets_committed", "\"success\":true");
@@ -204,6 +225,17 @@ final class ToolChecks {
     Suite.expectContains(
         plainTool("", TOOLS + "ClusterTool", "cluster-id", "--bootstrap-server", Suite.BOOTSTRAP), "Cluster ID: ");
     Suite.expectContains(tool(TOOLS + "GroupsCommand", "--list"), "GROUP");
+  }
+
+  /**
+   * The dump tool stumbles over the index of a segment without records, and takes the zeros behind
+   * the last entry of a preallocated index (10 MB, as Kafka's active ones) for entries.
+   */
+  private static boolean isUnreadableIndex(Path file) throws Exception {
+    String name = file.getFileName().toString();
+    if (!name.endsWith("index")) return false;
+    Path log = file.resolveSibling(name.substring(0, 20) + ".log");
+    return (Files.exists(log) && Files.size(log) == 0) || Files.size(file) > 10_000_000;
   }
 
   /** Every file that Kafka's own dump tool understands, of the partitions that begin with `prefix`. */
@@ -219,7 +251,7 @@ final class ToolChecks {
     Suite.expect(!files.isEmpty(), "no files of " + prefix);
     StringBuilder complaints = new StringBuilder();
     for (Path file : files) {
-      if (!Files.exists(file)) continue;
+      if (!Files.exists(file) || isUnreadableIndex(file)) continue;
       List<String> arguments = new ArrayList<>(List.of("--files", file.toString()));
       if (file.toString().endsWith(".log")) arguments.add(decoder);
       String printed;
@@ -231,7 +263,11 @@ final class ToolChecks {
       }
       for (String line : printed.split("\n")) {
         boolean isRecord = line.startsWith("| offset:") && !decoder.equals("--deep-iteration");
-        if (!isRecord && COMPLAINTS.matcher(line).find()) complaints.append(file).append(": ").append(line).append('\n');
+        // The tool expects each file to begin at offset 0, so a later segment's begin is not a gap.
+        if (line.startsWith("Non-consecutive offsets in")) continue;
+        Matcher gap = FOLLOWED.matcher(line);
+        boolean isGap = gap.find() && Long.parseLong(gap.group(2)) != baseOffset(file);
+        if (isGap || !isRecord && COMPLAINTS.matcher(line).find()) complaints.append(file).append(": ").append(line).append('\n');
       }
     }
     Suite.expectEqual(complaints.toString(), "", "complaints");
