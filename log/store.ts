@@ -1,10 +1,32 @@
-/** All logs of a node's log directories. */
-import type { Clock } from '../base/clock.ts'
-import type { Disk } from '../base/disk.ts'
+/**
+ * All logs of a node's log directories: found, opened, made, removed, and their checkpoints.
+ *
+ * Invariant: a recovery point is written only after what it relies on (the records below it, their
+ * leader epochs) is durable.
+ */
+import { assert } from '../base/assert.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import type { Disk, DiskLock } from '../base/disk.ts'
+import { UserError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
+import {
+  CLEAN_SHUTDOWN,
+  LOG_STARTS,
+  type Offsets,
+  PARTITION_METADATA,
+  parseOffsets,
+  parseTopicId,
+  RECOVERY_POINTS,
+  readChecked,
+  renderOffsets,
+  renderTopicId,
+  WATERMARKS,
+  writeChecked,
+} from './checkpoints.ts'
 import type { LogConfig } from './config.ts'
-import type { PartitionLog } from './partition-log.ts'
+import { LogShared } from './files.ts'
+import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
 
 export interface StoreParts {
@@ -21,14 +43,17 @@ export interface StoreOptions {
   readonly parts: StoreParts
   /** How often offset checkpoints are written when they changed. */
   readonly checkpointMs?: number
-  /** How often retention, rolls by time, expiry of producers and compaction are looked at. */
+  /** How often retention, rolls by time and expiry of producers are looked at. */
   readonly maintenanceMs?: number
   readonly producerExpirationMs?: number
 }
 
-/** A log that a start found on disk. */
-export interface StoredLog {
-  readonly log: PartitionLog
+/** A log directory that a start found. */
+export interface ListedLog {
+  readonly topic: string
+  readonly partition: number
+  /** Where its directory lies. */
+  readonly parent: string
   /** 22 characters, base64url; undefined when `partition.metadata` is missing or damaged. */
   readonly topicId: string | undefined
 }
@@ -43,72 +68,334 @@ export interface FailedLog {
   readonly error: unknown
 }
 
+interface Directory {
+  readonly path: string
+  readonly lock: DiskLock
+  readonly isClean: boolean
+  readonly recoveryPoints: Offsets | undefined
+  readonly logStarts: Offsets
+  readonly watermarks: Offsets
+  /** What the checkpoint files hold, to write them only when they changed. */
+  written: string
+}
+
+const CHECKPOINT_MS = 5000
+const MAINTENANCE_MS = 300_000
+const OPEN_PARALLEL = 32
+const LOCK = '.lock'
+const DELETED = /\.[0-9a-f]{32}-delete$/
+const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
+const METADATA_TOPIC = '__cluster_metadata'
+
 export class LogStore {
   readonly probe = new LogProbe()
   readonly directories: readonly string[]
+  readonly #parts: StoreParts
+  readonly #options: StoreOptions
+  readonly #shared: LogShared
+  readonly #directories: readonly Directory[]
+  readonly #logs = new Map<string, PartitionLog>()
+  readonly #failed: FailedLog[] = []
+  readonly #removals = new Set<Promise<void>>()
+  #watermarkOf: WatermarkOf = () => 0
+  #timer: Timer | undefined
+  #upkeep: Promise<void> = Promise.resolve()
+  #lastMaintenanceMs = 0
+  #isClosed = false
 
-  private constructor(options: StoreOptions) {
+  private constructor(options: StoreOptions, directories: readonly Directory[]) {
     this.directories = options.directories
+    this.#options = options
+    this.#parts = options.parts
+    this.#directories = directories
+    this.#shared = new LogShared(
+      options.parts.disk,
+      this.probe,
+      options.producerExpirationMs === undefined
+        ? {}
+        : { producerExpirationMs: options.producerExpirationMs },
+    )
   }
 
   /** Locks the directories (UserError when another process has one) and reads the checkpoints. */
-  static open(options: StoreOptions): Promise<LogStore> {
-    return Promise.resolve(new LogStore(options))
+  static async open(options: StoreOptions): Promise<LogStore> {
+    const directories: Directory[] = []
+    try {
+      for (const path of options.directories) directories.push(await claim(path, options.parts))
+    } catch (error) {
+      for (const { lock } of directories) lock.release()
+      throw error
+    }
+    return new LogStore(options, directories)
   }
 
   /** Opens every log found, few at a time. One that can't be opened is in `failedLogs`. */
-  openLogs(_configOf: (topic: string) => LogConfig): Promise<StoredLog[]> {
-    return Promise.resolve([])
+  async openLogs(configOf: (topic: string) => LogConfig): Promise<void> {
+    const waiting = this.listed()
+    const worker = async () => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        await this.#openListed(next, configOf(next.topic))
+      }
+    }
+    await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
   }
 
-  /** Names of the logs found on disk, before any is opened. */
-  listed(): { topic: string; partition: number; directory: string; topicId: string | undefined }[] {
-    return []
+  async #openListed(listed: ListedLog, config: LogConfig): Promise<void> {
+    const directory = this.#directories.find(({ path }) => path === listed.parent)
+    assert(directory !== undefined, 'a listed log lies in a directory of ours')
+    const name = `${listed.topic}-${listed.partition}`
+    try {
+      const log = await PartitionLog.open({
+        directory: `${listed.parent}/${name}`,
+        topic: listed.topic,
+        partition: listed.partition,
+        config,
+        recoveryPoint: directory.recoveryPoints?.get(name) ?? (directory.recoveryPoints ? 0 : -1),
+        logStartOffset: directory.logStarts.get(name) ?? 0,
+        isCleanShutdown: directory.isClean,
+        parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
+      })
+      this.#logs.set(name, log)
+    } catch (error) {
+      this.#parts.logger.error('A log can not be opened.', { name, error: String(error) })
+      this.#failed.push({
+        topic: listed.topic,
+        partition: listed.partition,
+        directory: `${listed.parent}/${name}`,
+        error,
+      })
+    }
   }
 
-  get(_topic: string, _partition: number): PartitionLog | undefined {
-    return undefined
+  /** Logs found on disk, before any is opened. Directories of deleted logs are removed on the way. */
+  listed(): ListedLog[] {
+    const { disk } = this.#parts
+    const found: ListedLog[] = []
+    for (const { path } of this.#directories) {
+      for (const { name, isDirectory } of disk.list(path)) {
+        if (!isDirectory) continue
+        if (DELETED.test(name)) this.#removeLater(`${path}/${name}`)
+        const match = NAME.exec(name)
+        if (match === null || DELETED.test(name) || match[1] === METADATA_TOPIC) continue
+        const metadata = readChecked(disk, `${path}/${name}/${PARTITION_METADATA}`)
+        found.push({
+          topic: match[1]!,
+          partition: Number(match[2]),
+          parent: path,
+          topicId: metadata === undefined ? undefined : parseTopicId(metadata.text),
+        })
+      }
+    }
+    return found
+  }
+
+  get(topic: string, partition: number): PartitionLog | undefined {
+    return this.#logs.get(`${topic}-${partition}`)
   }
 
   logs(): Iterable<PartitionLog> {
-    return []
+    return this.#logs.values()
   }
 
   /** The watermark of the last run's checkpoint; 0 when there is none. */
-  checkpointedWatermark(_topic: string, _partition: number): number {
+  checkpointedWatermark(topic: string, partition: number): number {
+    const name = `${topic}-${partition}`
+    for (const { watermarks } of this.#directories) {
+      const offset = watermarks.get(name)
+      if (offset !== undefined) return offset
+    }
     return 0
   }
 
   /** A new, empty log in the directory with the fewest logs. Throws StorageError. */
-  create(_options: {
+  async create(options: {
     topic: string
     partition: number
     topicId: string
     config: LogConfig
-    directory?: string
   }): Promise<PartitionLog> {
-    return Promise.reject(new Error('not built yet'))
+    const name = `${options.topic}-${options.partition}`
+    assert(!this.#logs.has(name), 'a log is made once')
+    const { disk } = this.#parts
+    const directory = `${this.#emptiest()}/${name}`
+    disk.makeDirectory(directory)
+    await writeChecked(disk, `${directory}/${PARTITION_METADATA}`, renderTopicId(options.topicId))
+    const log = await PartitionLog.open({
+      directory,
+      topic: options.topic,
+      partition: options.partition,
+      config: options.config,
+      recoveryPoint: 0,
+      logStartOffset: 0,
+      isCleanShutdown: false,
+      parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
+    })
+    this.#logs.set(name, log)
+    return log
+  }
+
+  #emptiest(): string {
+    const counts = new Map(this.directories.map((path) => [path, 0]))
+    for (const log of this.#logs.values()) {
+      const parent = log.directory.slice(0, log.directory.lastIndexOf('/'))
+      counts.set(parent, (counts.get(parent) ?? 0) + 1)
+    }
+    return this.directories.reduce((best, path) =>
+      counts.get(path)! < counts.get(best)! ? path : best,
+    )
   }
 
   /** Renames the log's directory away at once; its files are removed in the background. */
-  delete(_topic: string, _partition: number): Promise<void> {
-    return Promise.resolve()
+  async delete(topic: string, partition: number): Promise<void> {
+    const name = `${topic}-${partition}`
+    const log = this.#logs.get(name)
+    this.#logs.delete(name)
+    log?.abandon()
+    const { disk, random } = this.#parts
+    const parent =
+      log === undefined
+        ? this.#directories.find(({ path }) => disk.exists(`${path}/${name}`))?.path
+        : log.directory.slice(0, -name.length - 1)
+    if (parent === undefined) return
+    const away = `${parent}/${name}.${random.bytes(16).toString('hex')}-delete`
+    disk.rename(`${parent}/${name}`, away)
+    await disk.syncDirectory(parent)
+    this.#removeLater(away)
   }
 
-  /** Starts checkpoints, retention and compaction in the background. */
-  startMaintenance(_watermarkOf: WatermarkOf): void {}
+  #removeLater(path: string): void {
+    const removal = this.#parts.disk
+      .removeDirectory(path)
+      .catch((error: unknown) => {
+        this.#parts.logger.warn('A deleted log can not be removed yet.', {
+          path,
+          error: String(error),
+        })
+      })
+      .finally(() => this.#removals.delete(removal))
+    this.#removals.add(removal)
+  }
+
+  /** Starts checkpoints and retention in the background. */
+  startMaintenance(watermarkOf: WatermarkOf): void {
+    this.#watermarkOf = watermarkOf
+    this.#lastMaintenanceMs = this.#parts.clock.monotonicMs()
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return
+    this.#timer = this.#parts.clock.after(this.#options.checkpointMs ?? CHECKPOINT_MS, () => {
+      this.#upkeep = this.#tick().finally(() => this.#schedule())
+    })
+  }
+
+  async #tick(): Promise<void> {
+    const { clock, logger } = this.#parts
+    try {
+      if (clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs) {
+        this.#lastMaintenanceMs = clock.monotonicMs()
+        for (const log of [...this.#logs.values()]) {
+          if (this.#isClosed) return
+          if (this.#logs.get(`${log.topic}-${log.partition}`) !== log) continue
+          await log.maintain(clock.nowMs(), this.#watermarkOf(log))
+        }
+      }
+      await this.checkpoint()
+    } catch (error) {
+      logger.error('The upkeep of logs failed; it is tried again.', { error: String(error) })
+    }
+  }
+
+  get #maintenanceMs(): number {
+    return this.#options.maintenanceMs ?? MAINTENANCE_MS
+  }
 
   failedLogs(): readonly FailedLog[] {
-    return []
+    return this.#failed
   }
 
   /** Writes the checkpoints that changed. */
-  checkpoint(): Promise<void> {
-    return Promise.resolve()
+  async checkpoint(): Promise<void> {
+    const points = new Map<PartitionLog, number>()
+    for (const log of this.#logs.values()) points.set(log, log.syncedOffset)
+    for (const log of points.keys()) await log.checkpoint()
+    for (const directory of this.#directories) await this.#write(directory, points)
+  }
+
+  async #write(directory: Directory, points: ReadonlyMap<PartitionLog, number>): Promise<void> {
+    const recovery: Offsets = new Map()
+    const starts: Offsets = new Map()
+    const watermarks: Offsets = new Map()
+    for (const [log, point] of points) {
+      const name = `${log.topic}-${log.partition}`
+      if (!log.directory.startsWith(`${directory.path}/`) || this.#logs.get(name) !== log) continue
+      recovery.set(name, point)
+      if (log.logStartOffset > 0) starts.set(name, log.logStartOffset)
+      watermarks.set(name, this.#watermarkOf(log))
+    }
+    const texts: [string, string][] = [
+      [LOG_STARTS, renderOffsets(starts)],
+      [WATERMARKS, renderOffsets(watermarks)],
+      [RECOVERY_POINTS, renderOffsets(recovery)],
+    ]
+    const all = texts.map(([, text]) => text).join()
+    if (all === directory.written) return
+    for (const [name, text] of texts) {
+      await writeChecked(this.#parts.disk, `${directory.path}/${name}`, text)
+    }
+    directory.written = all
   }
 
   /** Syncs and closes all logs, writes checkpoints and the clean-shutdown marks, lets go of the locks. */
-  close(): Promise<void> {
-    return Promise.resolve()
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#timer?.cancel()
+    await this.#upkeep
+    await Promise.all(this.#removals)
+    const waiting = [...this.#logs.values()]
+    const isClean = !waiting.some((log) => log.isFailed) && this.#failed.length === 0
+    const worker = async () => {
+      for (let log = waiting.pop(); log !== undefined; log = waiting.pop()) await log.close()
+    }
+    await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
+    await this.checkpoint()
+    for (const { path, lock } of this.#directories) {
+      const mark = `${path}/${CLEAN_SHUTDOWN}`
+      if (isClean) await this.#parts.disk.replaceFile(mark, Buffer.from('{"version":0}\n'))
+      lock.release()
+    }
+  }
+}
+
+async function claim(path: string, parts: StoreParts): Promise<Directory> {
+  const { disk } = parts
+  disk.makeDirectory(path)
+  const lock = disk.lock(`${path}/${LOCK}`)
+  if (lock === undefined) {
+    throw new UserError(
+      `${path} is in use by another node: stop that one, or set log.dirs to another directory`,
+    )
+  }
+  const mark = `${path}/${CLEAN_SHUTDOWN}`
+  const isClean = disk.exists(mark)
+  if (isClean) {
+    await disk.remove(mark)
+    await disk.syncDirectory(path)
+  }
+  const read = (name: string): Offsets | undefined => {
+    const stored = readChecked(disk, `${path}/${name}`)
+    if (stored === undefined) return new Map()
+    return stored.isIntact ? parseOffsets(stored.text) : undefined
+  }
+  return {
+    path,
+    lock,
+    isClean,
+    recoveryPoints: read(RECOVERY_POINTS),
+    logStarts: read(LOG_STARTS) ?? new Map(),
+    watermarks: read(WATERMARKS) ?? new Map(),
+    written: '',
   }
 }

@@ -40,7 +40,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
     profile,
   })
   const metrics = new PrometheusMetrics()
-  const logger = realLogger(oneOf(LEVELS, options.logLevel, '--log-level'))
+  const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
   const world = realWorld({ logger, metrics })
   // What can't be read later can't be trusted later: a node that can't write its metadata ends.
   const onFatal = (error: unknown) => {

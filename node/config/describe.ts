@@ -1,8 +1,15 @@
-/** Rows of DescribeConfigs: the value in force, where it comes from, and what else was looked at. */
+/**
+ * Rows of DescribeConfigs (and of CreateTopics 5+): the value in force, where it comes from, and
+ * what else was looked at. Tools show these rows as they are, so sources, order and gaps follow
+ * Kafka's (KIP-226, KIP-569), also where they surprise: a topic whose retention comes from
+ * `log.retention.hours` has the right value and the source "default".
+ */
 import { type Settings, SOURCE } from '../config.ts'
 import { BROKER_SETTINGS, brokerSynonyms } from './broker-settings.ts'
+import { CLIENT_METRICS_SETTINGS } from './client-metrics-settings.ts'
 import { type Setting, TYPE_CODES } from './definition.ts'
 import { GROUP_SETTINGS } from './group-settings.ts'
+import { effectiveValue } from './topic-log-config.ts'
 import { TOPIC_SETTINGS } from './topic-settings.ts'
 
 export interface DescribedSynonym {
@@ -25,70 +32,100 @@ export interface DescribedSetting {
 /** Null: all. */
 export type WantedNames = readonly string[] | null
 
-function isWanted(setting: Setting, names: WantedNames): boolean {
-  return names === null || names.includes(setting.name)
-}
+type Overrides = ReadonlyMap<string, string>
 
-/** Secrets are never shown. */
-const isSensitive = (setting: Setting): boolean => setting.type === 'PASSWORD'
+function wanted(settings: readonly Setting[], names: WantedNames): readonly Setting[] {
+  if (names === null) return settings
+  const set = new Set(names)
+  return settings.filter((setting) => set.has(setting.name))
+}
 
 function row(
   setting: Setting,
+  value: string | null,
   found: readonly DescribedSynonym[],
-  readOnly: boolean,
+  readOnly = false,
 ): DescribedSetting {
-  const hide = (value: string | null) => (isSensitive(setting) ? null : value)
-  const first = found[0] ?? { value: setting.default, source: SOURCE.default }
+  const isSensitive = setting.type === 'PASSWORD'
+  const hide = (text: string | null) => (isSensitive ? null : text)
   return {
     name: setting.name,
-    value: hide(first.value),
+    value: hide(value),
     readOnly,
-    configSource: first.source,
-    isSensitive: isSensitive(setting),
+    configSource: found[0]?.source ?? SOURCE.default,
+    isSensitive,
     synonyms: found.map((one) => ({ ...one, value: hide(one.value) })),
     configType: TYPE_CODES[setting.type],
     documentation: setting.documentation,
   }
 }
 
-/** Of a setting with broker synonyms, as a topic or a group has it. */
-function layered(
-  setting: Setting,
-  overrides: ReadonlyMap<string, string>,
-  ownSource: number,
-  settings: Settings,
-): DescribedSynonym[] {
+/**
+ * What the broker's layers hold under the name and its relatives, strongest layer first. Relatives
+ * that come before the first entry of the name itself are left out.
+ */
+function brokerEntries(settings: Settings, name: string): DescribedSynonym[] {
   const found: DescribedSynonym[] = []
-  const own = overrides.get(setting.name)
-  if (own !== undefined) found.push({ name: setting.name, value: own, source: ownSource })
-  for (const { source, get } of settings.layers) {
-    for (const { name, times } of setting.synonyms) {
-      const value = get(name)
-      if (value === undefined) continue
-      const scaled = times === 1 ? value : String(BigInt(value) * BigInt(times))
-      found.push({ name, value: scaled, source })
+  for (const layer of settings.layers) {
+    for (const relative of brokerSynonyms(name)) {
+      const value = layer.get(relative)
+      if (value !== undefined) found.push({ name: relative, value, source: layer.source })
     }
   }
-  return found
+  const first = found.findIndex((entry) => entry.name === name)
+  return first === -1 ? [] : found.slice(first)
+}
+
+/** A resource's own value before the broker's. */
+function overriddenRow(
+  setting: Setting,
+  overrides: Overrides,
+  ownSource: number,
+  settings: Settings,
+  inherited: readonly DescribedSynonym[],
+): DescribedSetting {
+  const own = overrides.get(setting.name)
+  const value = effectiveValue(setting, overrides, settings)
+  if (own === undefined) return row(setting, value, inherited)
+  return row(setting, value, [{ name: setting.name, value: own, source: ownSource }, ...inherited])
 }
 
 export function describeTopic(
-  overrides: ReadonlyMap<string, string>,
+  overrides: Overrides,
   settings: Settings,
   names: WantedNames,
 ): DescribedSetting[] {
-  return TOPIC_SETTINGS.filter((setting) => isWanted(setting, names) && !setting.isInternal).map(
-    (setting) => row(setting, layered(setting, overrides, SOURCE.topic, settings), false),
-  )
+  return wanted(TOPIC_SETTINGS, names)
+    .filter((setting) => !setting.isInternal || overrides.has(setting.name))
+    .map((setting) => {
+      const synonym = setting.synonyms[0]?.name
+      const inherited = synonym === undefined ? [] : brokerEntries(settings, synonym)
+      return overriddenRow(setting, overrides, SOURCE.topic, settings, inherited)
+    })
 }
 
 export function describeGroup(
-  overrides: ReadonlyMap<string, string>,
+  overrides: Overrides,
   settings: Settings,
   names: WantedNames,
 ): DescribedSetting[] {
-  return GROUP_SETTINGS.filter((setting) => isWanted(setting, names)).map((setting) =>
-    row(setting, layered(setting, overrides, SOURCE.group, settings), false),
+  return wanted(GROUP_SETTINGS, names).map((setting) => {
+    const synonym = setting.synonyms[0]?.name
+    const inherited =
+      synonym === undefined
+        ? [{ name: setting.name, value: setting.default, source: SOURCE.default }]
+        : brokerEntries(settings, synonym)
+    return overriddenRow(setting, overrides, SOURCE.group, settings, inherited)
+  })
+}
+
+export function describeClientMetrics(
+  overrides: Overrides,
+  settings: Settings,
+  names: WantedNames,
+): DescribedSetting[] {
+  return wanted(CLIENT_METRICS_SETTINGS, names).map((setting) =>
+    overriddenRow(setting, overrides, SOURCE.clientMetrics, settings, []),
   )
 }
 
@@ -99,19 +136,18 @@ export function describeBroker(
   isDefault: boolean,
 ): DescribedSetting[] {
   const rows: DescribedSetting[] = []
-  for (const setting of BROKER_SETTINGS) {
-    if (!isWanted(setting, names)) continue
-    const found: DescribedSynonym[] = []
-    for (const { source, get } of settings.layers) {
-      if (isDefault && source !== SOURCE.brokerDefault) continue
-      for (const name of brokerSynonyms(setting.name)) {
-        const value = get(name)
-        if (value !== undefined) found.push({ name, value, source })
-      }
+  for (const setting of wanted(BROKER_SETTINGS, names)) {
+    const all = brokerEntries(settings, setting.name)
+    const readOnly = setting.mode === 'read-only'
+    if (isDefault) {
+      const found = all.filter((entry) => entry.source === SOURCE.brokerDefault)
+      const own = found.find((entry) => entry.name === setting.name)
+      if (own !== undefined) rows.push(row(setting, own.value, found, readOnly))
+      continue
     }
-    const isSet = found.some((one) => one.source !== SOURCE.default)
-    if (!isSet && (isDefault || setting.isInternal || setting.isDynamicOnly)) continue
-    rows.push(row(setting, found, setting.mode === 'read-only'))
+    const isHidden = setting.isInternal || setting.isDynamicOnly
+    if (isHidden && !settings.isSet(setting.name)) continue
+    rows.push(row(setting, settings.raw(setting.name), all, readOnly))
   }
   return rows
 }

@@ -17,25 +17,32 @@ export function topicSetting(name: string): Setting | undefined {
   return byName.get(name)
 }
 
-/** The text in force; null: none. */
-export function topicValue(
+/**
+ * The text in force; null: none. The first synonym that has a value in any layer counts, so that
+ * milliseconds win over hours whoever set them.
+ */
+export function effectiveValue(
   setting: Setting,
   overrides: ReadonlyMap<string, string>,
   settings: Settings,
 ): string | null {
   const own = overrides.get(setting.name)
   if (own !== undefined) return own
-  for (const layer of settings.layers.slice(0, -1)) {
-    for (const synonym of setting.synonyms) {
-      const value = layer.get(synonym.name)
-      if (value !== undefined) return times(value, synonym.times)
-    }
+  for (const { name, times } of setting.synonyms) {
+    const value = settings.raw(name)
+    if (value !== null) return scaled(value, times)
   }
   return setting.default
 }
 
-function times(value: string, factor: number): string {
-  return factor === 1 ? value : String(BigInt(value) * BigInt(factor))
+/** As `effectiveValue`, of a topic. */
+export const topicValue = effectiveValue
+
+/** A negative number is "no limit" in every unit. */
+function scaled(value: string, times: number): string {
+  if (times === 1) return value
+  const number = BigInt(value.trim())
+  return number < 0n ? '-1' : String(number * BigInt(times))
 }
 
 export function topicLogConfig(

@@ -1,0 +1,92 @@
+/**
+ * What can be made again from the records: indexes, the state of producers, leader epochs. Damaged
+ * batches are passed over.
+ */
+import { assert } from '../base/assert.ts'
+import { leaderEpochAt, maxTimestampAt } from './format.ts'
+import type { LogState } from './log-state.ts'
+import { Producers } from './producers.ts'
+import { replayBatch } from './replay.ts'
+import { scanIntact } from './scan.ts'
+import { Found, type Segment } from './segment.ts'
+import { loadSnapshot, removeIndexes, snapshotOffsets } from './segment-files.ts'
+import { forgetIndexes } from './segment-indexes.ts'
+import type { AbortedEntry } from './transactions.ts'
+
+/** From the records: when the checkpoint can't be believed. */
+export async function rebuildEpochs(state: LogState): Promise<void> {
+  const { parts, epochs } = state
+  parts.probe.rebuiltCheckpoints++
+  parts.logger.warn('The leader epochs were read again from the records.', state.fields())
+  epochs.clear()
+  const first = state.segmentIndexOf(state.logStartOffset)
+  for (const segment of state.segments.slice(first)) {
+    await scanIntact(segment, 0, (buffer, at, _end, _position, baseOffset) => {
+      epochs.assign(leaderEpochAt(buffer, at), baseOffset)
+    })
+  }
+  epochs.truncateFromStart(state.logStartOffset)
+}
+
+/** Offset, time and transaction index of a closed segment, from its records. */
+export async function rebuildSegment(state: LogState, segment: Segment): Promise<void> {
+  assert(segment.isSealed, 'the active segment has its indexes in memory')
+  const { parts } = state
+  parts.probe.rebuiltIndexes++
+  parts.logger.warn('The indexes of a segment were made again from its records.', {
+    ...state.fields(),
+    baseOffset: segment.baseOffset,
+  })
+  const producers = await producersAt(state, segment.baseOffset)
+  const { nextOffset } = segment
+  await removeIndexes(state, segment)
+  forgetIndexes(segment)
+  segment.saved.aborted = 0
+  segment.saved.abortedCrc = 0
+  segment.hasGaps = false
+  const aborted: AbortedEntry[] = []
+  await scanIntact(segment, 0, (buffer, at, end, position, base, last) => {
+    const interval = state.config.indexIntervalBytes
+    segment.note(position, end - at, last, maxTimestampAt(buffer, at), interval)
+    segment.nextOffset = nextOffset
+    const entry = replayBatch(producers, buffer, at, end, base, parts.clock.nowMs())
+    if (entry !== undefined) aborted.push(entry)
+  })
+  segment.aborted = aborted
+  segment.noteTimeAtClose()
+  segment.saveIndexes()
+  segment.needsRebuild = false
+  segment.areIndexesDurable = false
+}
+
+/** The state of producers before `offset`: from the newest snapshot that holds, and the records since. */
+export async function producersAt(
+  state: LogState,
+  offset: number,
+  producers = new Producers(),
+): Promise<Producers> {
+  const nowMs = state.parts.clock.nowMs()
+  let from = state.segments[0]!.baseOffset
+  for (const snapshot of snapshotOffsets(state).reverse()) {
+    if (snapshot > offset || snapshot < from) continue
+    if (!loadSnapshot(state, snapshot, producers)) continue
+    from = snapshot
+    break
+  }
+  const found = new Found()
+  for (let i = state.segmentIndexOf(from); i < state.segments.length; i++) {
+    const segment = state.segments[i]!
+    if (segment.baseOffset >= offset || from >= offset) break
+    let position = 0
+    if (from > segment.baseOffset) {
+      segment.find(from, found)
+      if (found.outcome !== 'batch') continue
+      position = found.position
+    }
+    await scanIntact(segment, position, (buffer, at, end, _position, base) => {
+      if (base >= from && base < offset) replayBatch(producers, buffer, at, end, base, nowMs)
+    })
+  }
+  assert(from <= offset || state.segments[0]!.baseOffset > offset, 'a snapshot is not from later')
+  return producers
+}

@@ -1,0 +1,192 @@
+/**
+ * Opens a log: from what a clean stop left, or, after a crash, by scanning from the recovery point.
+ *
+ * Invariants: nothing below the recovery point is cut; behind it the log ends before the first
+ * batch that is not whole, right and next in order; when the log is open, all of it is durable.
+ */
+import { assert } from '../base/assert.ts'
+import { LEADER_EPOCHS, readChecked } from './checkpoints.ts'
+import { LogShared } from './files.ts'
+import { type LogOptions, LogState } from './log-state.ts'
+import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
+import { recoverTail } from './recovery-scan.ts'
+import type { Segment } from './segment.ts'
+import { loadSnapshot, makeFile, parentOf, removeSegment } from './segment-files.ts'
+import { forgetIndexes, loadSaved } from './segment-indexes.ts'
+import { finishSwaps } from './swap.ts'
+
+const NAME = /^(\d{20})\.(log|snapshot|index|timeindex|txnindex|sums)$/
+
+export interface Listing {
+  readonly segmentBases: number[]
+  readonly snapshots: number[]
+  /** Bases that have sums. */
+  readonly summed: Set<number>
+  readonly orphans: string[]
+}
+
+/** Throws StorageError, also when it would mean to lose what was durable. */
+export async function openState(options: LogOptions): Promise<LogState> {
+  const { disk, probe, clock } = options.parts
+  const shared = options.parts.shared ?? new LogShared(disk, probe)
+  const state = new LogState(options, shared)
+  if (!disk.exists(state.directory)) {
+    disk.makeDirectory(state.directory)
+    await disk.syncDirectory(parentOf(state.directory))
+  }
+  await finishSwaps(state)
+  const listing = listFiles(state)
+  for (const name of listing.orphans) await disk.remove(`${state.directory}/${name}`)
+  makeSegments(state, listing, options)
+  loadEpochs(state)
+  if (options.isCleanShutdown && openClean(state, listing, options)) {
+    state.syncedOffset = state.logEndOffset
+  } else {
+    const startedMs = clock.monotonicMs()
+    await recoverTail(state, options, listing)
+    probe.recoveredLogs++
+    probe.recoverySeconds.observe((clock.monotonicMs() - startedMs) / 1000)
+  }
+  state.writtenOffset = state.logEndOffset
+  if (state.logStartOffset > state.logEndOffset) await startOver(state)
+  await rebuildMissing(state, listing)
+  if (!areEpochsIntact(state)) await rebuildEpochs(state)
+  state.checkOrder()
+  assert(state.syncedOffset === state.logEndOffset, 'an open log is durable')
+  return state
+}
+
+function listFiles(state: LogState): Listing {
+  const segmentBases: number[] = []
+  const snapshots: number[] = []
+  const summed = new Set<number>()
+  const indexNames: [number, string][] = []
+  for (const { name } of state.parts.disk.list(state.directory)) {
+    const match = NAME.exec(name)
+    if (match === null) continue
+    const offset = Number(match[1])
+    if (!Number.isSafeInteger(offset)) continue
+    if (match[2] === 'log') segmentBases.push(offset)
+    else if (match[2] === 'snapshot') snapshots.push(offset)
+    else indexNames.push([offset, name])
+    if (match[2] === 'sums') summed.add(offset)
+  }
+  segmentBases.sort((a, b) => a - b)
+  snapshots.sort((a, b) => a - b)
+  const bases = new Set(segmentBases)
+  const orphans = indexNames.filter(([base]) => !bases.has(base)).map(([, name]) => name)
+  return { segmentBases, snapshots, summed, orphans }
+}
+
+function makeSegments(state: LogState, listing: Listing, options: LogOptions): void {
+  const { disk, clock } = state.parts
+  for (const baseOffset of listing.segmentBases) {
+    const segment = state.newSegment(baseOffset)
+    segment.writtenBytes = disk.sizeOf(segment.file.path)
+    segment.sizeBytes = segment.writtenBytes
+    segment.syncedBytes = segment.writtenBytes
+    const before = state.segments.at(-1)
+    if (before !== undefined) {
+      before.nextOffset = baseOffset
+      before.isSealed = true
+      before.areIndexesDurable = true
+    }
+    state.segments.push(segment)
+  }
+  if (state.segments.length === 0) {
+    const first = state.newSegment(Math.max(0, options.logStartOffset))
+    first.startEmpty(clock.nowMs())
+    state.segments.push(first)
+    if (first.baseOffset > 0) makeFile(state, first)
+  }
+  state.logStartOffset = Math.max(options.logStartOffset, state.segments[0]!.baseOffset)
+}
+
+/** True when the files of a clean stop say all that is to be known; nothing was changed if not. */
+function openClean(state: LogState, listing: Listing, options: LogOptions): boolean {
+  const { active } = state
+  const { disk, clock } = state.parts
+  let endOffset = active.baseOffset
+  if (active.writtenBytes === 0) {
+    active.startEmpty(clock.nowMs())
+    active.createdMs = clock.nowMs()
+  } else {
+    const sums = loadSaved(active, disk)
+    if (sums === undefined || sums.logBytes !== active.writtenBytes) return reset(active)
+    if (active.aborted === undefined) return reset(active)
+    endOffset = sums.nextOffset
+    active.nextOffset = endOffset
+    active.bytesSinceIndexEntry = bytesAfterLastEntry(active)
+    // Ten thousand idle logs: the index comes back with the first reader or append.
+  }
+  if (endOffset < options.recoveryPoint) return reset(active)
+  active.nextOffset = endOffset
+  const newest = listing.snapshots.at(-1)
+  const isKnown = newest === endOffset && loadSnapshot(state, newest)
+  if (!isKnown && endOffset > 0) return reset(active)
+  state.logEndOffset = endOffset
+  state.snapshotOffset = isKnown ? endOffset : -1
+  return true
+}
+
+function reset(active: Segment): false {
+  forgetIndexes(active)
+  active.aborted = undefined
+  return false
+}
+
+export function bytesAfterLastEntry(segment: Segment): number {
+  const { index } = segment
+  assert(index !== undefined)
+  const last = index.count === 0 ? 0 : index.positionAt(index.count - 1)
+  return segment.writtenBytes - last
+}
+
+function loadEpochs(state: LogState): void {
+  const stored = readChecked(state.parts.disk, `${state.directory}/${LEADER_EPOCHS}`)
+  if (stored === undefined || !stored.isIntact || !state.epochs.decode(stored.text)) {
+    state.epochs.clear()
+  }
+  state.epochs.markSaved()
+}
+
+/** Every record has an epoch, so a log with records has an entry at its start or before. */
+function areEpochsIntact(state: LogState): boolean {
+  const { epochs, logStartOffset, logEndOffset } = state
+  if (logStartOffset === logEndOffset) return true
+  const first = epochs.entries[0]
+  return first !== undefined && first.startOffset <= logStartOffset
+}
+
+/** The start moved past all that survived: nothing of the log is left, it goes on from there. */
+async function startOver(state: LogState): Promise<void> {
+  const { disk, logger, clock } = state.parts
+  logger.warn('No record is left behind the start of the log; it begins anew there.', {
+    ...state.fields(),
+    logStartOffset: state.logStartOffset,
+    logEndOffset: state.logEndOffset,
+  })
+  const old = state.segments
+  const fresh = state.newSegment(state.logStartOffset)
+  fresh.startEmpty(clock.nowMs())
+  makeFile(state, fresh)
+  await disk.syncDirectory(state.directory)
+  for (const segment of old) await removeSegment(state, segment)
+  await disk.syncDirectory(state.directory)
+  state.isDirectoryDirty = false
+  state.segments = [fresh]
+  state.producers.clear()
+  state.epochs.clear()
+  state.logEndOffset = state.logStartOffset
+  state.writtenOffset = state.logStartOffset
+  state.syncedOffset = state.logStartOffset
+}
+
+/** Closed segments without sums: of another program, or of a crash. Their indexes are made again. */
+async function rebuildMissing(state: LogState, listing: Listing): Promise<void> {
+  for (const segment of state.segments) {
+    if (!segment.isSealed || listing.summed.has(segment.baseOffset)) continue
+    if (segment.isIndexLoaded() && segment.aborted !== undefined) continue
+    await rebuildSegment(state, segment)
+  }
+}

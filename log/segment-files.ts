@@ -1,0 +1,79 @@
+/** The files of a log by name: made, removed, and the snapshot files of its producers. */
+import { assert } from '../base/assert.ts'
+import { StorageError } from '../base/errors.ts'
+import { readIfThere } from './checkpoints.ts'
+import type { LogState } from './log-state.ts'
+import { decodeSnapshot } from './producer-snapshot.ts'
+import type { Producers } from './producers.ts'
+import { LOG_SUFFIX, type Segment, segmentName } from './segment.ts'
+import { INDEX_SUFFIXES } from './segment-indexes.ts'
+
+export const SNAPSHOT_SUFFIX = '.snapshot'
+
+export function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/')
+  return slash <= 0 ? '.' : path.slice(0, slash)
+}
+
+/** An empty segment that says where the log goes on. Its name is durable after the next sync. */
+export function makeFile(state: LogState, segment: Segment): void {
+  segment.file.mode = 'write'
+  segment.file.use()
+  state.isDirectoryDirty = true
+}
+
+export function snapshotPath(state: LogState, offset: number): string {
+  return `${state.directory}/${segmentName(offset)}${SNAPSHOT_SUFFIX}`
+}
+
+/** True when the producers are now as they were before `offset`. */
+export function loadSnapshot(
+  state: LogState,
+  offset: number,
+  producers: Producers = state.producers,
+): boolean {
+  const bytes = readIfThere(state.parts.disk, snapshotPath(state, offset))
+  producers.clear()
+  if (bytes === undefined) return false
+  if (decodeSnapshot(bytes, producers, state.parts.clock.nowMs())) return true
+  state.parts.probe.rebuiltSnapshots++
+  state.parts.logger.warn('A producer snapshot is damaged; an older one is used.', {
+    ...state.fields(),
+    offset,
+  })
+  return false
+}
+
+/** Removes the files of a segment at once. The caller syncs the directory. */
+export async function removeSegment(state: LogState, segment: Segment): Promise<void> {
+  segment.isGone = true
+  segment.file.isDirty = false
+  segment.file.close()
+  const { disk } = state.parts
+  await removeIfThere(state, segment.stem + LOG_SUFFIX)
+  await removeIndexes(state, segment)
+  state.isDirectoryDirty = true
+  assert(!disk.exists(segment.stem + LOG_SUFFIX), 'a removed file is gone')
+}
+
+export async function removeIndexes(state: LogState, segment: Segment): Promise<void> {
+  for (const suffix of INDEX_SUFFIXES) await removeIfThere(state, segment.stem + suffix)
+}
+
+export async function removeIfThere(state: LogState, path: string): Promise<void> {
+  try {
+    await state.parts.disk.remove(path)
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'ENOENT') throw error
+  }
+}
+
+/** Offsets of the snapshot files, rising. */
+export function snapshotOffsets(state: LogState): number[] {
+  const offsets: number[] = []
+  for (const { name } of state.parts.disk.list(state.directory)) {
+    const match = /^(\d{20})\.snapshot$/.exec(name)
+    if (match !== null && Number.isSafeInteger(Number(match[1]))) offsets.push(Number(match[1]))
+  }
+  return offsets.sort((a, b) => a - b)
+}
