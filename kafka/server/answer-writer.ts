@@ -45,6 +45,8 @@ export class AnswerWriter {
   readonly #answerBytesMax: number
   #chunk: Chunk
   #start = 0
+  /** This chunk is for one answer that was too large for the usual ones. */
+  #isGrown = false
 
   constructor(pool: BufferPool, answerBytesMax: number, firstChunkBytes = CHUNK_BYTES) {
     this.#pool = pool
@@ -81,11 +83,14 @@ export class AnswerWriter {
     ticket.start = start
     ticket.end = this.position
     this.#start = this.position
+    // Small answers should not hold a large chunk.
+    if (this.#isGrown) this.#replace(CHUNK_BYTES)
   }
 
   /** Drops what was written since `begin`. */
   abandon(): void {
     this.position = this.#start
+    if (this.#isGrown) this.#replace(CHUNK_BYTES)
   }
 
   /** The writer's own use of its chunk ends. It writes no more. */
@@ -110,6 +115,7 @@ export class AnswerWriter {
     before.release()
     this.#start = 0
     this.position = written
+    this.#isGrown = true
   }
 
   #replace(sizeBytes: number): void {
@@ -117,6 +123,8 @@ export class AnswerWriter {
     this.#chunk = new Chunk(this.#pool.lend(sizeBytes), this.#pool)
     this.buffer = this.#chunk.buffer
     this.position = 0
+    this.#start = 0
+    this.#isGrown = false
   }
 
   int8(value: number): void {

@@ -12,6 +12,7 @@ import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import { writeInt16 } from '../../log/format.ts'
 import { AppendOutcome } from '../../log/partition-log.ts'
+import { NO_TRANSACTIONS } from '../api/no-transactions.ts'
 import type { AckWaiter, DataPort, PartitionPort, ProduceOptions, TopicPort } from '../broker.ts'
 import {
   INVALID_RECORD,
@@ -226,7 +227,8 @@ export class ProduceHandler {
   ): void {
     const refusal = this.#refusalOf(topic, index)
     if (refusal !== 0) {
-      this.#writeError(topic, index, refusal, null)
+      const isTransactional = refusal === TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+      this.#writeError(topic, index, refusal, isTransactional ? NO_TRANSACTIONS : null)
       return
     }
     assert(topic !== undefined)

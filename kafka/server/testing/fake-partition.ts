@@ -1,5 +1,6 @@
 /** A partition that keeps its batches in memory; a test decides what is written and replicated. */
 import { CorruptionError } from '../../../base/errors.ts'
+import { type AppendRules, BatchVerdict, checkBatch } from '../../../log/batch.ts'
 import {
   baseOffsetAt,
   batchSizeAt,
@@ -21,6 +22,17 @@ interface Waiting {
   readonly deadlineMs: number
   readonly waiter: AckWaiter
   readonly slot: number
+}
+
+const RULES: AppendRules = {
+  maxMessageBytes: 1024 * 1024,
+  timestampType: 'CreateTime',
+  timestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
+  timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
+  requiresKey: false,
+  compressionType: 'producer',
+  allowsZstd: true,
+  isClient: true,
 }
 
 export class FakePartition implements PartitionPort {
@@ -46,6 +58,7 @@ export class FakePartition implements PartitionPort {
   readonly aborted: { producerId: number; firstOffset: number; lastOffset: number }[] = []
   readonly epochEnds = new Map<number, { epoch: number; endOffset: number }>()
   lastOptions: ProduceOptions | undefined
+  readonly #verdict = new BatchVerdict()
   isCold = false
   isDamaged = false
   readerError = 0
@@ -82,6 +95,11 @@ export class FakePartition implements PartitionPort {
     })
     if (this.refusal !== undefined) {
       Object.assign(outcome, this.refusal)
+      return
+    }
+    checkBatch(source, start, end, RULES, options.nowMs, this.#verdict)
+    if (this.#verdict.error !== 0) {
+      outcome.error = this.#verdict.error
       return
     }
     const batch = Buffer.from(source.subarray(start, end))
