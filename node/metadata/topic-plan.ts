@@ -1,55 +1,71 @@
 /** The rules for a new topic: its name, its size, where its replicas lie, its settings. */
+import type { Random } from '../../base/random.ts'
 import type { CreateTopicsRequest } from '../../kafka/api/19-create-topics.ts'
 import {
-  INVALID_CONFIG,
   INVALID_PARTITIONS,
   INVALID_REPLICA_ASSIGNMENT,
   INVALID_REPLICATION_FACTOR,
   INVALID_REQUEST,
-  INVALID_TOPIC_EXCEPTION,
+  POLICY_VIOLATION,
   TOPIC_ALREADY_EXISTS,
 } from '../../kafka/wire/errors.ts'
+import { ZERO_UUID } from '../../kafka/wire/schema.ts'
+import { checkNewTopicConfigs, type Refused } from '../config/alter.ts'
 import { type DescribedSetting, describeTopic } from '../config/describe.ts'
-import { topicSetting } from '../config/topic-log-config.ts'
-import { complaintOf, type Settings } from '../config.ts'
-import { type MetadataImage, normalizeTopicName, RESOURCE } from './image.ts'
-import type { MetadataRecord } from './records.ts'
+import type { Settings } from '../config.ts'
+import { type BrokerImage, type MetadataImage, RESOURCE } from './image.ts'
+import { placeReplicas } from './placement.ts'
+import { type MetadataRecord, NO_LEADER } from './records.ts'
+import { checkCollision, checkTopicName } from './topic-names.ts'
 
 export type NewTopic = CreateTopicsRequest['topics'][number]
+export type Refusal = Refused
+
+/** Replicas by partition, the preferred leader first. */
+export type Assignments = readonly (readonly number[])[]
 
 export interface TopicPlan {
-  /** Replicas by partition, the preferred leader first. */
-  readonly assignments: readonly (readonly number[])[]
+  readonly assignments: Assignments
   readonly configs: readonly MetadataRecord[]
   readonly described: readonly DescribedSetting[]
 }
 
-export interface Refusal {
-  readonly error: number
-  readonly message: string
+/** What a decision about topics looks at. */
+export interface PlanContext {
+  readonly image: MetadataImage
+  readonly settings: Settings
+  readonly random: Random
+  /** By normal form: names made earlier in the same decision. */
+  readonly planned: ReadonlyMap<string, string>
+  /** How many more partitions this request may make. */
+  readonly partitionsLeft: number
 }
 
-const NAME_LENGTH_MAX = 249
+/** One batch of the metadata log holds a request: its size has a limit, as in Kafka. */
+export const PARTITIONS_PER_REQUEST_MAX = 10_000
 
-/** `planned`: names made earlier in the same decision. */
-export function planTopic(
-  asked: NewTopic,
-  image: MetadataImage,
-  planned: ReadonlySet<string>,
-  settings: Settings,
-): TopicPlan | Refusal {
-  const named = checkName(asked.name, image, planned)
-  if (named !== undefined) return named
-  const placed = place(asked, image, settings)
-  if ('error' in placed) return placed
-  const overrides = new Map<string, string>()
-  for (const { name, value } of asked.configs) {
-    const complaint = checkTopicConfig(name, value)
-    if (complaint !== undefined) return { error: INVALID_CONFIG, message: complaint }
-    if (value !== null) overrides.set(name, value)
-  }
+const TOO_MANY: Refusal = {
+  error: POLICY_VIOLATION,
+  message: 'Excessively large number of partitions per request.',
+}
+
+export function planTopic(asked: NewTopic, context: PlanContext): TopicPlan | Refusal {
+  const { image, planned, settings } = context
+  const refused =
+    checkTopicName(asked.name) ??
+    checkIsNew(asked.name, image) ??
+    checkCollision(
+      asked.name,
+      (normalized) => planned.get(normalized) ?? image.normalizedNames.get(normalized),
+    )
+  if (refused !== undefined) return refused
+  const overrides = checkNewTopicConfigs([...asked.configs], settings)
+  if ('error' in overrides) return overrides
+  const assignments = asked.assignments.length > 0 ? asAsked(asked, image) : placed(asked, context)
+  if ('error' in assignments) return assignments
+  if (assignments.length > context.partitionsLeft) return TOO_MANY
   return {
-    assignments: placed.assignments,
+    assignments,
     configs: [...overrides].map(([name, value]) => ({
       type: 'ConfigRecord' as const,
       resourceType: RESOURCE.topic,
@@ -61,122 +77,160 @@ export function planTopic(
   }
 }
 
-/** What is wrong with a topic setting; undefined when nothing is. */
-export function checkTopicConfig(name: string, value: string | null): string | undefined {
-  const setting = topicSetting(name)
-  if (setting === undefined) return `Unknown topic config name: ${name}`
-  if (value === null) return `Null value not supported for topic configs: ${name}`
-  return complaintOf(setting, value)
+function checkIsNew(name: string, image: MetadataImage): Refusal | undefined {
+  if (!image.topics.has(name)) return undefined
+  return { error: TOPIC_ALREADY_EXISTS, message: `Topic '${name}' already exists.` }
 }
 
-function checkName(
-  name: string,
-  image: MetadataImage,
-  planned: ReadonlySet<string>,
-): Refusal | undefined {
-  const invalid = (message: string) => ({ error: INVALID_TOPIC_EXCEPTION, message })
-  if (name === '') return invalid('Topic name is invalid: the empty string is not allowed')
-  if (name === '.' || name === '..')
-    return invalid(`Topic name is invalid: '${name}' is not allowed`)
-  if (name.length > NAME_LENGTH_MAX) {
-    return invalid(`Topic name is invalid: it is longer than ${NAME_LENGTH_MAX} characters`)
-  }
-  if (!/^[a-zA-Z0-9._-]+$/.test(name)) {
-    return invalid(
-      `Topic name is invalid: '${name}' has characters other than ASCII letters, digits, '.', '_' and '-'`,
-    )
-  }
-  if (image.topics.has(name)) {
-    return { error: TOPIC_ALREADY_EXISTS, message: `Topic '${name}' already exists.` }
-  }
-  const normalized = normalizeTopicName(name)
-  const other =
-    image.normalizedNames.get(normalized) ??
-    [...planned].find((one) => normalizeTopicName(one) === normalized)
-  if (other === undefined) return undefined
-  return invalid(`Topic '${name}' collides with existing topic: ${other}`)
-}
-
-function place(
-  asked: NewTopic,
-  image: MetadataImage,
-  settings: Settings,
-): { assignments: (readonly number[])[] } | Refusal {
-  if (asked.assignments.length > 0) return placeAsAsked(asked, image)
-  const { numPartitions, replicationFactor } = asked
-  if (numPartitions !== -1 && numPartitions <= 0) {
-    return { error: INVALID_PARTITIONS, message: 'Number of partitions must be larger than 0.' }
-  }
-  if (replicationFactor !== -1 && replicationFactor <= 0) {
-    return {
-      error: INVALID_REPLICATION_FACTOR,
-      message: 'Replication factor must be larger than 0.',
-    }
-  }
-  const count = numPartitions === -1 ? settings.number('num.partitions') : numPartitions
-  const replicas =
-    replicationFactor === -1 ? settings.number('default.replication.factor') : replicationFactor
-  const usable = [...image.brokers.values()].filter((one) => !one.isFenced).map((one) => one.id)
-  if (replicas > usable.length) {
-    const message = `The target replication factor of ${replicas} cannot be reached because only ${usable.length} broker(s) are registered.`
+/** The node chooses. -1 stands for the broker's default. */
+function placed(asked: NewTopic, context: PlanContext): Assignments | Refusal {
+  const { settings, image, random } = context
+  if (asked.replicationFactor === 0 || asked.replicationFactor < -1) {
+    const message = 'Replication factor was set to an invalid non-positive value.'
     return { error: INVALID_REPLICATION_FACTOR, message }
   }
-  const assignments = Array.from({ length: count }, (_, partition) =>
-    Array.from({ length: replicas }, (_, at) => usable[(partition + at) % usable.length]!),
-  )
-  return { assignments }
+  if (asked.numPartitions === 0 || asked.numPartitions < -1) {
+    const message = 'Number of partitions was set to an invalid non-positive value.'
+    return { error: INVALID_PARTITIONS, message }
+  }
+  const count = asked.numPartitions === -1 ? settings.number('num.partitions') : asked.numPartitions
+  if (count > context.partitionsLeft) return TOO_MANY
+  const replicationFactor =
+    asked.replicationFactor === -1
+      ? settings.number('default.replication.factor')
+      : asked.replicationFactor
+  return placeOn(image, count, replicationFactor, random)
 }
 
-function placeAsAsked(
-  asked: NewTopic,
+/** Chooses brokers for `count` new partitions. */
+export function placeOn(
   image: MetadataImage,
-): { assignments: (readonly number[])[] } | Refusal {
-  if (asked.numPartitions !== -1 || asked.replicationFactor !== -1) {
-    const message = 'A manual assignment leaves partitions and replication factor at -1.'
+  count: number,
+  replicationFactor: number,
+  random: Random,
+): Assignments | Refusal {
+  const brokers = [...image.brokers.values()].filter((broker) => !isCordoned(broker))
+  const assignments = placeReplicas({
+    count,
+    replicationFactor,
+    random,
+    brokers: brokers.map(({ id, rack, isFenced, isInControlledShutdown }) => ({
+      id,
+      rack,
+      isFenced: isFenced || isInControlledShutdown,
+    })),
+  })
+  if (typeof assignments !== 'string') return assignments
+  return { error: INVALID_REPLICATION_FACTOR, message: assignments }
+}
+
+/** KIP-1066: every directory of the broker is closed to new replicas. */
+function isCordoned(broker: BrokerImage): boolean {
+  return (
+    broker.logDirs.length > 0 &&
+    broker.logDirs.every((directory) => broker.cordonedLogDirs.includes(directory))
+  )
+}
+
+function asAsked(asked: NewTopic, image: MetadataImage): Assignments | Refusal {
+  const specified = 'A manual partition assignment was specified, but '
+  if (asked.replicationFactor !== -1) {
+    const message = `${specified}replication factor was not set to -1.`
     return { error: INVALID_REQUEST, message }
   }
-  const refused = (message: string) => ({ error: INVALID_REPLICA_ASSIGNMENT, message })
-  const assignments: (readonly number[])[] = []
+  if (asked.numPartitions !== -1) {
+    return { error: INVALID_REQUEST, message: `${specified}numPartitions was not set to -1.` }
+  }
+  const assignments = new Map<number, readonly number[]>()
   for (const { partitionIndex, brokerIds } of asked.assignments) {
-    if (partitionIndex < 0 || partitionIndex >= asked.assignments.length) {
-      return refused('Partitions should be a consecutive 0-based integer sequence.')
+    if (assignments.has(partitionIndex)) {
+      const message = `Found multiple manual partition assignments for partition ${partitionIndex}`
+      return { error: INVALID_REPLICA_ASSIGNMENT, message }
     }
-    if (assignments[partitionIndex] !== undefined) {
-      return refused(`Found multiple manual partition assignments for partition ${partitionIndex}`)
-    }
-    const isUsable = brokerIds.length > 0 && brokerIds.every((id) => image.brokers.has(id))
-    if (!isUsable || new Set(brokerIds).size !== brokerIds.length) {
-      return refused(`The replicas of partition ${partitionIndex} are not different known brokers.`)
-    }
-    assignments[partitionIndex] = [...brokerIds]
+    assignments.set(partitionIndex, [...brokerIds])
   }
-  if (assignments.some((replicas) => replicas.length !== assignments[0]!.length)) {
-    return refused('All partitions must have the same number of replicas.')
+  const inOrder: (readonly number[])[] = []
+  for (let index = 0; index < assignments.size; index++) {
+    const replicas = assignments.get(index)
+    if (replicas === undefined) {
+      const message = 'partitions should be a consecutive 0-based integer sequence'
+      return { error: INVALID_REPLICA_ASSIGNMENT, message }
+    }
+    inOrder.push(replicas)
   }
-  return { assignments }
+  return checkAssignments(inOrder, inOrder[0]!.length, 0, image) ?? inOrder
+}
+
+/** Replicas that somebody chose for the partitions from `first` on. */
+export function checkAssignments(
+  assignments: Assignments,
+  replicationFactor: number,
+  first: number,
+  image: MetadataImage,
+): Refusal | undefined {
+  const refused = (message: string) => ({ error: INVALID_REPLICA_ASSIGNMENT, message })
+  const includes = 'The manual partition assignment includes'
+  for (const [at, replicas] of assignments.entries()) {
+    if (replicas.length === 0) return refused(`${includes} an empty replica list.`)
+    const seen = new Set<number>()
+    for (const id of [...replicas].sort((one, other) => one - other)) {
+      if (!image.brokers.has(id)) {
+        return refused(`${includes} broker ${id}, but no such broker is registered.`)
+      }
+      if (seen.has(id)) return refused(`${includes} the broker ${id} more than once.`)
+      seen.add(id)
+    }
+    if (replicas.length !== replicationFactor) {
+      return refused(
+        `${includes} a partition with ${replicas.length} replica(s), but this is not consistent ` +
+          `with previous partitions, which have ${replicationFactor} replica(s).`,
+      )
+    }
+    if (!replicas.some((id) => isActive(image, id))) {
+      return refused(
+        'All brokers specified in the manual partition assignment for partition ' +
+          `${first + at} are fenced or in controlled shutdown.`,
+      )
+    }
+  }
+  return undefined
+}
+
+/** May it be in an ISR, and lead? */
+export function isActive(image: MetadataImage, brokerId: number): boolean {
+  const broker = image.brokers.get(brokerId)
+  return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
 }
 
 /** The records of new partitions from index `first` on. */
 export function partitionRecords(
   topicId: string,
   first: number,
-  assignments: readonly (readonly number[])[],
+  assignments: Assignments,
   image: MetadataImage,
 ): MetadataRecord[] {
-  return assignments.map((replicas, at) => ({
-    type: 'PartitionRecord' as const,
-    partitionId: first + at,
-    topicId,
-    replicas: [...replicas],
-    isr: [...replicas],
-    removingReplicas: [],
-    addingReplicas: [],
-    leader: replicas[0]!,
-    leaderRecoveryState: 0,
-    leaderEpoch: 0,
-    partitionEpoch: 0,
-    directories: replicas.map((id) => image.brokers.get(id)!.logDirs[0]!),
-    eligibleLeaderReplicas: null,
-    lastKnownElr: null,
-  }))
+  return assignments.map((replicas, at) => {
+    const isr = replicas.filter((id) => isActive(image, id))
+    return {
+      type: 'PartitionRecord' as const,
+      partitionId: first + at,
+      topicId,
+      replicas: [...replicas],
+      isr,
+      removingReplicas: [],
+      addingReplicas: [],
+      leader: isr[0] ?? NO_LEADER,
+      leaderRecoveryState: 0,
+      leaderEpoch: 0,
+      partitionEpoch: 0,
+      directories: replicas.map((id) => directoryOn(image.brokers.get(id))),
+      eligibleLeaderReplicas: null,
+      lastKnownElr: null,
+    }
+  })
+}
+
+/** A broker with several directories chooses by itself: the zero id says so (KIP-858). */
+function directoryOn(broker: BrokerImage | undefined): string {
+  return broker?.logDirs.length === 1 ? broker.logDirs[0]! : ZERO_UUID
 }

@@ -1,0 +1,131 @@
+/** AlterConfigs and IncrementalAlterConfigs: which resources there are, and the records of a change. */
+import type { AlterConfigsRequest } from '../../kafka/api/33-alter-configs.ts'
+import type { IncrementalAlterConfigsRequest } from '../../kafka/api/44-incremental-alter-configs.ts'
+import {
+  BROKER_ID_NOT_REGISTERED,
+  INVALID_REQUEST,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from '../../kafka/wire/errors.ts'
+import {
+  alterIncrementally,
+  alterWhole,
+  type Changes,
+  isRefused,
+  type Refused,
+  type ResourceKind,
+} from '../config/alter.ts'
+import type { Settings } from '../config.ts'
+import { type MetadataImage, overridesOf, RESOURCE } from './image.ts'
+import type { MetadataRecord } from './records.ts'
+
+export interface ConfigOutcome {
+  readonly errorCode: number
+  readonly errorMessage: string | null
+  readonly resourceType: number
+  readonly resourceName: string
+}
+
+interface Decided {
+  readonly records: MetadataRecord[]
+  readonly answer: { readonly responses: ConfigOutcome[] }
+}
+
+type Kind = { readonly kind: ResourceKind } | Refused
+
+const KINDS: ReadonlyMap<number, ResourceKind> = new Map([
+  [RESOURCE.topic, 'topic'],
+  [RESOURCE.broker, 'broker'],
+  [RESOURCE.group, 'group'],
+  [RESOURCE.clientMetrics, 'clientMetrics'],
+])
+
+export function decideWholeConfigs(
+  image: MetadataImage,
+  settings: Settings,
+  request: AlterConfigsRequest,
+): Decided {
+  return decideAll(image, request.resources, request.validateOnly, (kind, resource) => {
+    const current = overridesOf(image, resource.resourceType, resource.resourceName)
+    return alterWhole(kind, current, [...resource.configs], settings)
+  })
+}
+
+export function decideIncrementalConfigs(
+  image: MetadataImage,
+  settings: Settings,
+  request: IncrementalAlterConfigsRequest,
+): Decided {
+  return decideAll(image, request.resources, request.validateOnly, (kind, resource) => {
+    const current = overridesOf(image, resource.resourceType, resource.resourceName)
+    const changes = [...resource.configs].map(({ name, configOperation, value }) => ({
+      name,
+      operation: configOperation,
+      value,
+    }))
+    return alterIncrementally(kind, current, changes, settings)
+  })
+}
+
+function decideAll<R extends { readonly resourceType: number; readonly resourceName: string }>(
+  image: MetadataImage,
+  resources: readonly R[],
+  validateOnly: boolean,
+  decide: (kind: ResourceKind, resource: R) => Changes | Refused,
+): Decided {
+  const counts = new Map<string, number>()
+  const keyOf = ({ resourceType, resourceName }: R) => `${resourceType}/${resourceName}`
+  for (const resource of resources) {
+    counts.set(keyOf(resource), (counts.get(keyOf(resource)) ?? 0) + 1)
+  }
+  const records: MetadataRecord[] = []
+  const responses: ConfigOutcome[] = []
+  for (const resource of resources) {
+    const { resourceType, resourceName } = resource
+    const kind: Kind =
+      counts.get(keyOf(resource))! > 1
+        ? { error: INVALID_REQUEST, message: 'Each resource must appear at most once.' }
+        : kindOf(image, resourceType, resourceName)
+    const outcome = 'error' in kind ? kind : decide(kind.kind, resource)
+    const refused = isRefused(outcome) ? outcome : undefined
+    responses.push({
+      errorCode: refused?.error ?? 0,
+      errorMessage: refused?.message ?? null,
+      resourceType,
+      resourceName,
+    })
+    if (isRefused(outcome)) continue
+    for (const [name, value] of outcome) {
+      records.push({ type: 'ConfigRecord', resourceType, resourceName, name, value })
+    }
+  }
+  return { records: validateOnly ? [] : records, answer: { responses } }
+}
+
+/** What the resource is, if it is there and may be changed. */
+function kindOf(image: MetadataImage, type: number, name: string): Kind {
+  const kind = KINDS.get(type)
+  const refused = (message: string) => ({ error: INVALID_REQUEST, message })
+  if (kind === undefined) return refused(`Unsupported resource type ${type}.`)
+  if (kind === 'broker') return brokerKind(image, name)
+  if (name === '') {
+    const what = { topic: 'topic', group: 'group', clientMetrics: 'client metrics' }[
+      kind as 'topic' | 'group' | 'clientMetrics'
+    ]
+    return refused(`Default ${what} resources are not allowed.`)
+  }
+  if (kind === 'topic' && !image.topics.has(name)) {
+    const message = `The topic '${name}' does not exist.`
+    return { error: UNKNOWN_TOPIC_OR_PARTITION, message }
+  }
+  return { kind }
+}
+
+function brokerKind(image: MetadataImage, name: string): Kind {
+  if (name === '') return { kind: 'brokerDefault' }
+  if (!/^\d{1,10}$/.test(name)) {
+    const message = `Node id must be an integer, but it is: ${name}`
+    return { error: INVALID_REQUEST, message }
+  }
+  if (image.brokers.has(Number(name))) return { kind: 'broker' }
+  return { error: BROKER_ID_NOT_REGISTERED, message: `No broker with id ${name} found.` }
+}

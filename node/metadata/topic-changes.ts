@@ -1,0 +1,219 @@
+/**
+ * CreateTopics, DeleteTopics, CreatePartitions: from a request and an image to records and an
+ * answer. Nothing here changes anything.
+ */
+import type { Random } from '../../base/random.ts'
+import type { CreateTopicsRequest, CreateTopicsResponse } from '../../kafka/api/19-create-topics.ts'
+import type { DeleteTopicsRequest, DeleteTopicsResponse } from '../../kafka/api/20-delete-topics.ts'
+import type {
+  CreatePartitionsRequest,
+  CreatePartitionsResponse,
+} from '../../kafka/api/37-create-partitions.ts'
+import {
+  INVALID_PARTITIONS,
+  INVALID_REPLICA_ASSIGNMENT,
+  INVALID_REQUEST,
+  POLICY_VIOLATION,
+  TOPIC_DELETION_DISABLED,
+  UNKNOWN_TOPIC_ID,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from '../../kafka/wire/errors.ts'
+import { ZERO_UUID } from '../../kafka/wire/schema.ts'
+import type { Settings } from '../config.ts'
+import type { Decision } from './controller.ts'
+import { type MetadataImage, normalizeTopicName, type TopicImage, topicById } from './image.ts'
+import { newUuid } from './meta-properties.ts'
+import type { MetadataRecord } from './records.ts'
+import {
+  checkAssignments,
+  PARTITIONS_PER_REQUEST_MAX,
+  partitionRecords,
+  placeOn,
+  planTopic,
+  type Refusal,
+} from './topic-plan.ts'
+
+/** Elements that occur more than once. */
+function repeated<T>(values: Iterable<T>): Set<T> {
+  const seen = new Set<T>()
+  const twice = new Set<T>()
+  for (const value of values) (seen.has(value) ? twice : seen).add(value)
+  return twice
+}
+
+const DUPLICATE_NAME: Refusal = { error: INVALID_REQUEST, message: 'Duplicate topic name.' }
+
+export function decideCreateTopics(
+  image: MetadataImage,
+  settings: Settings,
+  random: Random,
+  request: CreateTopicsRequest,
+): Decision<CreateTopicsResponse> {
+  const asked = [...request.topics]
+  const twice = repeated(asked.map(({ name }) => name))
+  const answered = new Set<string>()
+  const planned = new Map<string, string>()
+  const records: MetadataRecord[] = []
+  const topics: CreateTopicsResponse['topics'][number][] = []
+  let partitionsLeft = PARTITIONS_PER_REQUEST_MAX
+  for (const topic of asked) {
+    const { name } = topic
+    if (answered.has(name)) continue
+    answered.add(name)
+    const plan = twice.has(name)
+      ? DUPLICATE_NAME
+      : planTopic(topic, { image, settings, random, planned, partitionsLeft })
+    if ('error' in plan) {
+      topics.push(notCreated(name, plan))
+      continue
+    }
+    partitionsLeft -= plan.assignments.length
+    planned.set(normalizeTopicName(name), name)
+    const topicId = newUuid(random)
+    records.push({ type: 'TopicRecord', name, topicId })
+    for (const record of plan.configs) records.push(record)
+    for (const record of partitionRecords(topicId, 0, plan.assignments, image)) records.push(record)
+    topics.push({
+      name,
+      topicId: request.validateOnly ? ZERO_UUID : topicId,
+      errorCode: 0,
+      errorMessage: null,
+      numPartitions: plan.assignments.length,
+      replicationFactor: plan.assignments[0]!.length,
+      configs: plan.described,
+    })
+  }
+  return { records: request.validateOnly ? [] : records, answer: { topics } }
+}
+
+function notCreated(name: string, refusal: Refusal) {
+  return {
+    name,
+    topicId: ZERO_UUID,
+    errorCode: refusal.error,
+    errorMessage: refusal.message,
+    configs: [],
+  }
+}
+
+const GONE_BY_NAME: Refusal = {
+  error: UNKNOWN_TOPIC_OR_PARTITION,
+  message: 'This server does not host this topic-partition.',
+}
+const GONE_BY_ID: Refusal = {
+  error: UNKNOWN_TOPIC_ID,
+  message: 'This server does not host this topic ID.',
+}
+
+export function decideDeleteTopics(
+  image: MetadataImage,
+  settings: Settings,
+  request: DeleteTopicsRequest,
+): Decision<DeleteTopicsResponse> {
+  const asked = [...request.topics]
+  const isEnabled = settings.boolean('delete.topic.enable')
+  const names = repeated(asked.flatMap(({ name }) => (name === null ? [] : [name])))
+  const ids = repeated(asked.flatMap(({ name, topicId }) => (name === null ? [topicId] : [])))
+  const records: MetadataRecord[] = []
+  const gone = new Set<string>()
+  const responses = asked.map(({ name, topicId }) => {
+    const found = isEnabled
+      ? topicToDelete(image, name, topicId, names, ids)
+      : { error: TOPIC_DELETION_DISABLED, message: 'Topic deletion is disabled.' }
+    if ('error' in found) {
+      return { name, topicId, errorCode: found.error, errorMessage: found.message }
+    }
+    if (!gone.has(found.id)) records.push({ type: 'RemoveTopicRecord', topicId: found.id })
+    gone.add(found.id)
+    return { name: found.name, topicId: found.id, errorCode: 0, errorMessage: null }
+  })
+  return { records, answer: { responses } }
+}
+
+function topicToDelete(
+  image: MetadataImage,
+  name: string | null,
+  topicId: string,
+  names: ReadonlySet<string>,
+  ids: ReadonlySet<string>,
+): TopicImage | Refusal {
+  const refused = (message: string) => ({ error: INVALID_REQUEST, message })
+  if (name !== null && topicId !== ZERO_UUID) {
+    return refused('You may not specify both topic name and topic id.')
+  }
+  if (name !== null) {
+    if (names.has(name)) return DUPLICATE_NAME
+    return image.topics.get(name) ?? GONE_BY_NAME
+  }
+  if (topicId === ZERO_UUID) return refused('Neither topic name nor id were specified.')
+  if (ids.has(topicId)) return refused('Duplicate topic id.')
+  return topicById(image, topicId) ?? GONE_BY_ID
+}
+
+type Growth = CreatePartitionsRequest['topics'][number]
+
+export function decideCreatePartitions(
+  image: MetadataImage,
+  random: Random,
+  request: CreatePartitionsRequest,
+): Decision<CreatePartitionsResponse> {
+  const asked = [...request.topics]
+  const twice = repeated(asked.map(({ name }) => name))
+  const answered = new Set<string>()
+  const records: MetadataRecord[] = []
+  const results: CreatePartitionsResponse['results'][number][] = []
+  let partitionsLeft = PARTITIONS_PER_REQUEST_MAX
+  for (const growth of asked) {
+    if (answered.has(growth.name)) continue
+    answered.add(growth.name)
+    const grown = twice.has(growth.name)
+      ? DUPLICATE_NAME
+      : grow(image, random, growth, partitionsLeft)
+    if ('error' in grown) {
+      results.push({ name: growth.name, errorCode: grown.error, errorMessage: grown.message })
+      continue
+    }
+    partitionsLeft -= grown.length
+    for (const record of grown) records.push(record)
+    results.push({ name: growth.name, errorCode: 0, errorMessage: null })
+  }
+  return { records: request.validateOnly ? [] : records, answer: { results } }
+}
+
+function grow(
+  image: MetadataImage,
+  random: Random,
+  growth: Growth,
+  partitionsLeft: number,
+): MetadataRecord[] | Refusal {
+  const topic = image.topics.get(growth.name)
+  if (topic === undefined) return GONE_BY_NAME
+  const { length } = topic.partitions
+  const invalid = (message: string) => ({ error: INVALID_PARTITIONS, message })
+  if (growth.count === length) return invalid(`Topic already has ${length} partition(s).`)
+  if (growth.count < length) {
+    return invalid(
+      `The topic ${growth.name} currently has ${length} partition(s); ` +
+        `${growth.count} would not be an increase.`,
+    )
+  }
+  const added = growth.count - length
+  if (added > partitionsLeft) {
+    const message = 'Excessively large number of partitions per request.'
+    return { error: POLICY_VIOLATION, message }
+  }
+  const replicationFactor = topic.partitions[0]!.replicas.length
+  if (growth.assignments === null) {
+    const placed = placeOn(image, added, replicationFactor, random)
+    return 'error' in placed ? placed : partitionRecords(topic.id, length, placed, image)
+  }
+  const given = [...growth.assignments].map(({ brokerIds }) => [...brokerIds])
+  if (given.length !== added) {
+    const message =
+      `Attempted to add ${added} additional partition(s), ` +
+      `but only ${given.length} assignment(s) were specified.`
+    return { error: INVALID_REPLICA_ASSIGNMENT, message }
+  }
+  const refused = checkAssignments(given, replicationFactor, length, image)
+  return refused ?? partitionRecords(topic.id, length, given, image)
+}
