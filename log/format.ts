@@ -182,12 +182,15 @@ export function sealBatch(target: Uint8Array, batch: number, end: number): void 
   writeInt32(target, batch + CRC_AT, crc32c(target, batch + ATTRIBUTES_AT, end))
 }
 
+// A zigzag varint holds 2v for v >= 0 and -2v - 1 below. Doubling a safe integer is not safe, so the
+// first byte takes six bits of v, or of its complement, and the sign. Arithmetic instead of shifts,
+// since a varlong has more than 32 bits.
+
 /** Bytes of the zigzag varint of `value`, a safe integer. */
 export function varintBytes(value: number): number {
-  // Zigzag doubles the magnitude: 2v for v >= 0, -2v - 1 below. Arithmetic, since v may pass 32 bits.
-  let rest = value >= 0 ? value * 2 : -value * 2 - 1
+  let rest = Math.floor((value >= 0 ? value : -value - 1) / 0x40)
   let bytes = 1
-  while (rest >= 0x80) {
+  while (rest > 0) {
     rest = Math.floor(rest / 0x80)
     bytes++
   }
@@ -196,13 +199,16 @@ export function varintBytes(value: number): number {
 
 /** Writes `value` (safe integer) as zigzag varint or varlong; returns the position behind it. */
 export function writeVarint(target: Uint8Array, position: number, value: number): number {
-  let rest = value >= 0 ? value * 2 : -value * 2 - 1
+  const half = value >= 0 ? value : -value - 1
+  let rest = Math.floor(half / 0x40)
+  let bits = (half - rest * 0x40) * 2 + (value >= 0 ? 0 : 1)
   let at = position
-  while (rest >= 0x80) {
+  while (rest > 0) {
+    target[at++] = bits | 0x80
     const high = Math.floor(rest / 0x80)
-    target[at++] = (rest - high * 0x80) | 0x80
+    bits = rest - high * 0x80
     rest = high
   }
-  target[at++] = rest
+  target[at++] = bits
   return at
 }
