@@ -2,7 +2,7 @@
  * Stores in level. It doesn't protect what it holds (one flipped bit in its log lost keys), so each
  * value is kept behind a CRC-32C of its key and itself. The only door to level.
  */
-import { rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { Level } from 'level'
 import { crc32c } from '../crc32c.ts'
 import { CorruptionError, StorageError } from '../errors.ts'
@@ -11,6 +11,8 @@ import type { Kv, KvRange, KvStores, KvWrite } from '../kv.ts'
 const CRC_BYTES = 4
 /** How many entries an iterator takes from level at once. */
 const ENTRIES_AT_ONCE = 256
+
+const UNREADABLE = /invalid argument|corruption|no such file/i
 
 type Store = Level<Buffer, Buffer>
 
@@ -79,6 +81,7 @@ export const realKvStores: KvStores = {
   async open(directory) {
     const store: Store = new Level(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' })
     try {
+      await mkdir(directory, { recursive: true })
       await store.open()
     } catch (error) {
       throw translated(error, directory, 'open')
@@ -114,13 +117,13 @@ function translated(error: unknown, directory: string, action: string): unknown 
   if (found.includes('LEVEL_CORRUPTION')) {
     return new CorruptionError(directory, `${action}: level found damage`, { cause: error })
   }
-  if (found.includes('LEVEL_IO_ERROR') || found.includes('LEVEL_LOCKED')) {
-    return new StorageError('EIO', directory, action, { cause: error })
-  }
-  // "Invalid argument" is what level says of a directory whose files name no state.
-  const isUnreadable = cause instanceof Error && /invalid argument|corruption/i.test(cause.message)
+  // What level says of a directory whose files name others that don't exist.
+  const isUnreadable = cause instanceof Error && UNREADABLE.test(cause.message)
   if (action === 'open' && isUnreadable) {
     return new CorruptionError(directory, 'level cannot read it', { cause: error })
+  }
+  if (found.includes('LEVEL_IO_ERROR') || found.includes('LEVEL_LOCKED')) {
+    return new StorageError('EIO', directory, action, { cause: error })
   }
   return error
 }

@@ -2,13 +2,12 @@
 import assert from 'node:assert/strict'
 import type { Disk } from '../disk.ts'
 import { StorageError } from '../errors.ts'
+import type { Driver } from './driver.ts'
 
-export interface DiskUnderTest {
+export interface DiskUnderTest extends Driver {
   readonly disk: Disk
   /** An empty directory. */
   readonly directory: string
-  /** Waits for a promise of this disk. */
-  complete<T>(promise: Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
