@@ -327,8 +327,9 @@ export class KafkaConnection
     if (this.#answers.holdsChunks || this.#unsentBytes > 0) this.#settle()
     const restMs = nowMs - this.activeMs
     const { options } = this.#parts
-    const isStuck =
-      this.#unsentBytes > 0 || (this.#frames.gatheredBytes > 0 && this.#answers.unanswered === 0)
+    const isInsideRequest = this.#frames.gatheredBytes > 0 && this.#answers.unanswered === 0
+    // Who is not read can't go on.
+    const isStuck = this.#unsentBytes > 0 || (isInsideRequest && !this.#isPaused)
     if (isStuck && restMs > options.stallMs) {
       this.#refuse('stalled', 'A client neither reads nor goes on.', {
         unsentBytes: this.#unsentBytes,
