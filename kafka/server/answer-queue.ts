@@ -46,7 +46,9 @@ export class AnswerQueue {
     if (ticket.chunk !== undefined) this.readyBytes += ticket.end - ticket.start
   }
 
-  /** Puts the buffers that may leave now into `out`, joined where they touch. Returns their bytes. */
+  /**
+   * Puts the buffers that may leave now into `out`, joined where they touch. Returns their bytes.
+   */
   collect(out: Uint8Array[], nowMs: number): number {
     let bytes = 0
     let chunk: Chunk | undefined

@@ -3,11 +3,11 @@
  * requests.
  *
  * Order: Produce and Fetch may begin while earlier ones still wait for their answer. Any other
- * request begins when all earlier such requests are done, and what follows it waits until it is done,
- * so that a client sees the effects of what it sends in that order.
+ * request begins when all earlier such requests are done, and what follows it waits until it is
+ * done, so that a client sees the effects of what it sends in that order.
  *
- * Invariants: whatever the bytes are, only this connection suffers; a connection that owes more than
- * its limits of answers is not read; nothing is sent after `close`.
+ * Invariants: whatever the bytes are, only this connection suffers; a connection that owes more
+ * than its limits of answers is not read; nothing is sent after `close`.
  */
 import { AssertionFailed } from '../../base/assert.ts'
 import type { Connection, ConnectionHandler } from '../../base/network.ts'

@@ -1,6 +1,6 @@
 /**
- * A wheel of deadlines for requests that wait: adding and removing one costs no timer and no object.
- * Deadlines are met up to RESOLUTION_MS late, never early.
+ * A wheel of deadlines for requests that wait: adding and removing one costs no timer and no
+ * object. Deadlines are met up to RESOLUTION_MS late, never early.
  *
  * Invariant: the timer is set for the first row that has anything in it, or earlier; there is none
  * while the wheel is empty.

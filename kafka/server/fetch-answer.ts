@@ -255,7 +255,9 @@ export class FetchEncoder {
     return writer.position - (writer.offset - lengthAt) + lengthBytes
   }
 
-  /** Puts the length in front of the records, which were read to where that of `wantedBytes` ends. */
+  /**
+   * Puts the length in front of the records, which were read to where that of `wantedBytes` ends.
+   */
   #closePartition(frame: AnswerFrame, entry: FetchEntry, lengthAt: number, copied: number): number {
     const { writer } = this
     const expected = this.#lengthBytes(entry.wantedBytes)
@@ -319,7 +321,9 @@ export class FetchEncoder {
   }
 }
 
-/** Runs of partitions of one topic: the order of the partitions counts for more than their grouping. */
+/**
+ * Runs of partitions of one topic: the order of the partitions counts for more than their grouping.
+ */
 function countTopics(included: readonly FetchEntry[]): number {
   let topics = 0
   for (let i = 0; i < included.length; i++) {

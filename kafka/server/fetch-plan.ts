@@ -137,8 +137,8 @@ export function locateError(entry: FetchEntry, plan: ReadPlan): number {
 }
 
 /**
- * KIP-320: has the log parted from what the client read last? Then the client is told where, instead
- * of records.
+ * KIP-320: has the log parted from what the client read last? Then the client is told where,
+ * instead of records.
  */
 function compareEpochs(entry: FetchEntry): number {
   if (entry.lastFetchedEpoch < 0) return NONE

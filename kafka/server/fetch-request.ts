@@ -1,6 +1,7 @@
 /**
- * The bytes of a Fetch request, v4 to v18. `check` walks the whole of it and keeps its fixed fields;
- * `readPartitions` and `readForgotten` then go over the lists, which are known to be well formed.
+ * The bytes of a Fetch request, v4 to v18. `check` walks the whole of it and keeps its fixed
+ * fields; `readPartitions` and `readForgotten` then go over the lists, which are known to be well
+ * formed.
  */
 import { ELEMENTS_MAX, type Reader, WireError } from '../wire/reader.ts'
 import { type InternTable, topicIds, topicNames } from './interned.ts'
@@ -15,7 +16,9 @@ const LAST_FETCHED_EPOCH_SINCE = 12
 const RACK_SINCE = 11
 const UUID_BYTES = 16
 const REPLICA_STATE_TAG = 1
-/** Each costs an object while the request waits, so that a small frame could ask for much memory. */
+/**
+ * Each costs an object while the request waits, so that a small frame could ask for much memory.
+ */
 const PARTITIONS_MAX = 32_768
 
 /** Takes the partitions of a request. */

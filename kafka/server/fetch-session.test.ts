@@ -145,7 +145,7 @@ describe('kafka/server/fetch-session', () => {
     })
   }
 
-  it('answers 70 for sessions that are not there, 71 out of step, 106 when ids and names mix', () => {
+  it('answers 70 for unknown sessions, 71 out of step, 106 when ids and names mix', () => {
     const id = open(12).sessionId
     const errorOf = (version: number, session: { id: number; epoch: number }) => {
       const body: Json = client.fetch(version, request(version, session, []))
@@ -184,7 +184,7 @@ describe('kafka/server/fetch-session', () => {
     assert.deepEqual(namesOf(client.fetch(12, request(12, { id, epoch: 4 }, []))), [])
   })
 
-  it('a topic that is made again has another id: 103 in a session that knew it, 3 when it is gone', () => {
+  it('a topic made again has another id: 103 in a session that knew it, 3 when it is gone', () => {
     const id = open(13).sessionId
     fixture.data.topics.delete('topic-1')
     const gone: Json = client.fetch(13, request(13, { id, epoch: 1 }, []))

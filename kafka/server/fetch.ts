@@ -1,8 +1,8 @@
 /**
  * Fetch, v4 to v18: with or without a session, answered at once or when there is enough to read.
  *
- * Invariants: a fetch that waits has a waiter on each of its partitions and a deadline; it is looked
- * at again at most once a turn; whatever ends it takes both away again.
+ * Invariants: a fetch that waits has a waiter on each of its partitions and a deadline; it is
+ * looked at again at most once a turn; whatever ends it takes both away again.
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
@@ -91,7 +91,8 @@ export class FetchHandler implements Flushable, FetchLooker {
     ticket.waitsUntilMs = hot.receivedMs + Math.max(0, request.maxWaitMs)
     ticket.isDue = request.maxWaitMs <= 0
     ticket.partitionError = 0
-    // Replicas use the nodes' own network: on a client's connection they are strangers (CVE-2018-1288).
+    // Replicas use the nodes' own network: on a client's connection they are strangers
+    // (CVE-2018-1288).
     ticket.refusal = request.replicaId >= 0 ? TOPIC_AUTHORIZATION_FAILED : 0
     owner.accept(ticket)
     const error =
@@ -105,7 +106,9 @@ export class FetchHandler implements Flushable, FetchLooker {
     return 0
   }
 
-  /** KIP-227: finds the session of the request, or prepares for one. Returns an error for the whole. */
+  /**
+   * KIP-227: finds the session of the request, or prepares for one. Returns an error for the whole.
+   */
   #openSession(ticket: FetchTicket, reader: Reader): number {
     const request = this.#request
     const { sessions } = this.#parts

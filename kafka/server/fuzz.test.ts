@@ -38,7 +38,8 @@ async function run(apis: readonly Api[], count: number): Promise<void> {
   let closed = 0
   for (let i = 0; i < count; i++) {
     const { frame: bytes, api, version } = fuzzer.next()
-    const about = `SEED=${seed} #${i} ${api.name} v${version} ${bytes.toString('hex').slice(0, 400)}`
+    const hex = bytes.toString('hex', 0, 200)
+    const about = `SEED=${seed} #${i} ${api.name} v${version} ${hex}`
     try {
       client.connection.send(bytes, random.below(3) === 0 ? 1 + random.below(40) : undefined)
       fixture.clock.endTurn()

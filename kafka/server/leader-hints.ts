@@ -23,7 +23,9 @@ export class LeaderHints {
     this.#nodes.length = 0
   }
 
-  /** The leader of this partition goes into the answer. Returns whether there is anything to say. */
+  /**
+   * The leader of this partition goes into the answer. Returns whether there is anything to say.
+   */
   add(topic: TopicPort, index: number): boolean {
     const hint = this.#data.leader(topic, index)
     this.#leaderId = hint.leaderId
@@ -41,7 +43,10 @@ export class LeaderHints {
     writer.int8(0)
   }
 
-  /** The last tagged section of an answer: the endpoints of all leaders, as tag 0, when there are any. */
+  /**
+   * The last tagged section of an answer: the endpoints of all leaders, as tag 0, when there are
+   * any.
+   */
   writeEndpoints(writer: AnswerWriter, listener: string): void {
     const endpoints: NodeEndpoint[] = []
     for (const nodeId of this.#nodes) {

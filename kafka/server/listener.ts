@@ -188,7 +188,9 @@ export class KafkaServer {
     })
   }
 
-  /** Stops accepting, lets answers leave for a while, ends what is left. Resolves when all is ended. */
+  /**
+   * Stops accepting, lets answers leave for a while, ends what is left. Resolves when all is ended.
+   */
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true

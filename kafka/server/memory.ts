@@ -2,9 +2,9 @@
  * The memory that connections use: frames that are being gathered and answers that have not left.
  * One accountant for all of them, and one pool of buffers that go round.
  *
- * Invariants: `usedBytes` is the sum of all buffers lent and not given back; a buffer that was given
- * back is nobody's; at most one waiter at a time may go over the budget, so that somebody always
- * gets on.
+ * Invariants: `usedBytes` is the sum of all buffers lent and not given back; a buffer that was
+ * given back is nobody's; at most one waiter at a time may go over the budget, so that somebody
+ * always gets on.
  */
 import { assert } from '../../base/assert.ts'
 import type { Flushable, Turn } from '../../base/turn.ts'

@@ -13,7 +13,10 @@ export interface ServerOptions {
   readonly unansweredMax: number
   /** Bytes of answers of one connection that may wait; then it is not read. */
   readonly waitingAnswerBytesMax: number
-  /** A client that takes none of the bytes it was sent, or stops inside a request, is closed after this. */
+  /**
+   * A client that takes none of the bytes it was sent, or stops inside a request, is closed after
+   * this.
+   */
   readonly stallMs: number
   /** For frames and answers of all connections together. */
   readonly memoryBytes: number

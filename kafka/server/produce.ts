@@ -1,12 +1,13 @@
 /**
- * Produce, v3 to v13, from the bytes of the request to the bytes of the answer. The request is walked
- * twice: once to see that it is well formed, so that a cut request appends nothing, and once to
- * append each batch where it lies and write its part of the answer at the same time. No object is
- * made per request, apart from a ticket that goes round.
+ * Produce, v3 to v13, from the bytes of the request to the bytes of the answer. The request is
+ * walked twice: once to see that it is well formed, so that a cut request appends nothing, and once
+ * to append each batch where it lies and write its part of the answer at the same time. No object
+ * is made per request, apart from a ticket that goes round.
  *
  * Invariant: an answer to acks=1 is complete when the records are in the page cache, one to acks=-1
- * when they are replicated; until then each appended partition holds a slot in it. All that can't be
- * known later is written at once; a late failure only changes the error code in its slot, as in Kafka.
+ * when they are replicated; until then each appended partition holds a slot in it. All that can't
+ * be known later is written at once; a late failure only changes the error code in its slot, as in
+ * Kafka.
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'

@@ -61,7 +61,7 @@ export class SlowRequests {
     header.parse(frame, 0, frame.length)
     const clientId = header.clientId(frame)
     if (api.isFlexible(version)) header.skipTags(frame, frame.length)
-    const request = api.requestCodec(version).decode(frame, header.position, frame.length)
+    const request = api.requestCodec(version).decodeRequest(frame, header.position, frame.length)
     if (api.key === API_VERSIONS) noteSoftware(request, peer)
     const context: HandlerContext = {
       clientId,
@@ -83,7 +83,9 @@ export class SlowRequests {
     }
   }
 
-  /** To a version of ApiVersions that is not known: version 0 with the versions that are (KIP-511). */
+  /**
+   * To a version of ApiVersions that is not known: version 0 with the versions that are (KIP-511).
+   */
   refuseApiVersions(ticket: Ticket): void {
     const api = this.find(API_VERSIONS)!
     ticket.apiVersion = 0

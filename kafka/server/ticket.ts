@@ -13,7 +13,9 @@ export interface TicketOwner {
   onDone(ticket: Ticket): void
 }
 
-/** Reused through a free list. Extends Deadline so that a waiting request needs no second object. */
+/**
+ * Reused through a free list. Extends Deadline so that a waiting request needs no second object.
+ */
 export class Ticket extends Deadline {
   owner: TicketOwner | undefined = undefined
   apiKey = -1
@@ -58,7 +60,9 @@ export class Ticket extends Deadline {
     else this.onAbandon()
   }
 
-  /** Ends waiting early where that is possible; must call `done` when (or once) all work has ended. */
+  /**
+   * Ends waiting early where that is possible; must call `done` when (or once) all work has ended.
+   */
   onAbandon(): void {}
 
   /** The node stops: an answer that only waits for more should leave now. */
