@@ -26,6 +26,13 @@ export interface Codec<R, W = R> {
    * not be written to as long as the message is used, and who keeps a part of it for long copies.
    */
   decode(buffer: Buffer, start?: number, end?: number): R
+  /**
+   * The same for requests, which may go on behind what the version has: Kafka does not look there,
+   * and some clients send fields of later versions (librdkafka's Metadata 13).
+   */
+  decodeRequest(buffer: Buffer, start?: number, end?: number): R
+  /** The same with arrays left on the wire, which `decode` does for messages that are too costly. */
+  decodeLazily(buffer: Buffer, start?: number, end?: number): R
   encode(value: W): Buffer
   /** Encodes at the writer's position. */
   write(writer: Writer, value: W): void
@@ -58,7 +65,13 @@ export function compile<S extends Struct>(
   const program: Program = new Function('runtime', source)(runtime)
   return {
     decode(buffer, start = 0, end = buffer.length) {
-      return readWhole(program, buffer, start, end) as Infer<S>
+      return readWhole(program, buffer, start, end, refuseTrailing) as Infer<S>
+    },
+    decodeRequest(buffer, start = 0, end = buffer.length) {
+      return readWhole(program, buffer, start, end, acceptTrailing) as Infer<S>
+    },
+    decodeLazily(buffer, start = 0, end = buffer.length) {
+      return readLazily(program, new Reader(buffer, start, end), refuseTrailing) as Infer<S>
     },
     encode(value) {
       const writer = new Writer()
@@ -76,18 +89,34 @@ export function compile<S extends Struct>(
   }
 }
 
-function readWhole(program: Program, buffer: Buffer, start: number, end: number): unknown {
+type CheckEnd = (reader: Reader) => void
+
+const acceptTrailing: CheckEnd = () => {}
+
+function readWhole(
+  program: Program,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  checkEnd: CheckEnd,
+): unknown {
   const reader = new Reader(buffer, start, end)
   reader.budget = HEAP_FIXED_BYTES + HEAP_FACTOR * (end - start)
-  let value: unknown
   try {
-    value = program.read(reader)
+    const value = program.read(reader)
+    checkEnd(reader)
+    return value
   } catch (error) {
     if (error !== OVER_BUDGET) throw error
-    reader.goLazy(start)
-    value = program.read(reader)
+    reader.position = start
+    return readLazily(program, reader, checkEnd)
   }
-  refuseTrailing(reader)
+}
+
+function readLazily(program: Program, reader: Reader, checkEnd: CheckEnd): unknown {
+  reader.goLazy(reader.position)
+  const value = program.read(reader)
+  checkEnd(reader)
   return value
 }
 

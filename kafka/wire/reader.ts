@@ -15,7 +15,7 @@ export class WireError extends Error {
 export const OVER_BUDGET = Symbol('over budget')
 
 /** Heap bytes allowed to a decoded message: this many times its size, and a fixed part. */
-export const HEAP_FACTOR = 3
+export const HEAP_FACTOR = 2
 export const HEAP_FIXED_BYTES = 16 * 1024
 /** In one message, all arrays together (as Kafka 4.4 caps each). */
 export const ELEMENTS_MAX = 1_000_000
@@ -25,6 +25,8 @@ export const UNKNOWN_TAGS_MAX = 64
 export const EMPTY_BYTES = Buffer.alloc(0)
 export const EMPTY_ARRAY: readonly never[] = Object.freeze([])
 
+/** More than any frame. A small integer: with a fraction or Infinity the field costs an allocation. */
+const NO_BUDGET = 0x7fff_ffff
 const STRING_OVERHEAD_BYTES = 24
 const VIEW_BYTES = 112
 const UUID_BYTES = 40
@@ -51,7 +53,7 @@ export class Reader {
   goLazy(position: number): void {
     this.position = position
     this.isLazy = true
-    this.budget = Number.POSITIVE_INFINITY
+    this.budget = NO_BUDGET
     this.elements = ELEMENTS_MAX
   }
 
@@ -143,16 +145,17 @@ export class Reader {
   /** Unsigned, of at most 32 bits. */
   uvarint(): number {
     const { buffer } = this
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = buffer[this.take(1)]!
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) {
-        if (value > 0xffff_ffff) break
-        return value
-      }
+    let byte = buffer[this.take(1)]!
+    if (byte < 0x80) return byte
+    let value = byte & 0x7f
+    for (let shift = 7; shift < 28; shift += 7) {
+      byte = buffer[this.take(1)]!
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) return value
     }
-    throw new WireError('varint of more than 32 bits')
+    byte = buffer[this.take(1)]!
+    if (byte > 0x0f) throw new WireError('varint of more than 32 bits')
+    return value + byte * 2 ** 28
   }
 
   /** A length or count, -1 for null: `compact` is a uvarint of value + 1, otherwise a fixed int. */
