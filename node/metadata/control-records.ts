@@ -1,13 +1,14 @@
 /** The control records of the metadata log: who became leader, and what opens and closes a snapshot. */
 import { compile } from '../../kafka/wire/compile.ts'
-import { array, int16, int32, int64, struct, uuid } from '../../kafka/wire/schema.ts'
+import { array, int16, int32, int64, struct } from '../../kafka/wire/schema.ts'
 import { encodeBatch } from '../../log/records.ts'
 
-const voters = array({ voterId: int32(), voterDirectoryId: uuid({ since: 1 }) })
+/** Version 0: the voters are those of the settings. Version 1 adds directory ids (KIP-853). */
+const voters = array({ voterId: int32() })
 
 const leaderChange = compile(
   struct({ version: int16(), leaderId: int32(), voters, grantingVoters: voters }),
-  { version: 1, isFlexible: true },
+  { version: 0, isFlexible: true },
 )
 const snapshotHeader = compile(struct({ version: int16(), lastContainedLogTimestamp: int64() }), {
   version: 0,
@@ -21,7 +22,6 @@ const SNAPSHOT_FOOTER = 4
 
 export interface Voter {
   readonly voterId: number
-  readonly voterDirectoryId: string
 }
 
 /** int16 version of the key, int16 type. */
@@ -46,7 +46,7 @@ export function leaderChangeBatch(
   nowMs: number,
 ): Buffer {
   const value = leaderChange.encode({
-    version: 1,
+    version: 0,
     leaderId,
     voters: all,
     grantingVoters: granting,

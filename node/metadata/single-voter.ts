@@ -94,7 +94,7 @@ export class SingleVoter implements MetadataQuorum {
     const epoch = Math.max(state.vote.term, log.latestEpoch) + 1
     await state.save({ term: epoch, votedId: nodeId, votedDirectoryId: directoryId })
     this.leaderEpoch = epoch
-    const voter = { voterId: nodeId, voterDirectoryId: directoryId }
+    const voter = { voterId: nodeId }
     this.#append(leaderChangeBatch(nodeId, [voter], [voter], epoch, clock.nowMs()))
     log.write()
     const synced = await log.sync()

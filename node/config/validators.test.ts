@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import {
+  anyList,
+  atLeast,
+  between,
+  hostAndPort,
+  listOf,
+  oneOf,
+  oneOfAnyCase,
+  parseValue,
+  shareOffsetReset,
+  throttledReplicas,
+} from './validators.ts'
+
+const valueOf = (type: Parameters<typeof parseValue>[1], text: string) => {
+  const parsed = parseValue('x', type, text)
+  return 'value' in parsed ? parsed.value : parsed.complaint
+}
+
+describe('node/config/validators', () => {
+  it('parses each type, or says what is wrong', () => {
+    assert.equal(valueOf('BOOLEAN', ' True '), true)
+    assert.equal(
+      valueOf('BOOLEAN', 'yes'),
+      'Invalid value yes for configuration x: Expected value to be either true or false',
+    )
+    assert.equal(valueOf('INT', '2147483647'), 2147483647)
+    assert.equal(
+      valueOf('INT', '2147483648'),
+      'Invalid value 2147483648 for configuration x: Not a number of type INT',
+    )
+    assert.equal(valueOf('SHORT', '-32768'), -32768)
+    assert.match(String(valueOf('SHORT', '40000')), /type SHORT/)
+    assert.equal(valueOf('LONG', '9223372036854775807'), 2n ** 63n - 1n)
+    assert.match(String(valueOf('LONG', '9223372036854775808')), /type LONG/)
+    assert.match(String(valueOf('LONG', '1.5')), /type LONG/)
+    assert.equal(valueOf('DOUBLE', '1.7976931348623157E308'), Number.MAX_VALUE)
+    assert.match(String(valueOf('DOUBLE', 'NaN')), /type DOUBLE/)
+    assert.deepEqual(valueOf('LIST', ' a , b,c '), ['a', 'b', 'c'])
+    assert.deepEqual(valueOf('LIST', ''), [])
+  })
+
+  it('keeps numbers within their bounds', () => {
+    const one = between(1, 9, -1)
+    assert.equal(one.describe(), '[1,...,9] or -1')
+    assert.equal(one.check('x', -1), undefined)
+    assert.equal(one.check('x', 9), undefined)
+    assert.match(one.check('x', 0)!, /must be between 1 and 9 or -1/)
+    assert.match(atLeast(1).check('x', 0)!, /Value must be at least 1/)
+    assert.match(between(0, 1).check('x', 1.5)!, /Value must be no more than 1/)
+    assert.equal(atLeast(0).check('x', 2n ** 63n - 1n), undefined)
+    assert.match(atLeast(0).check('x', null)!, /non-null/)
+  })
+
+  it('takes only the words it knows', () => {
+    assert.match(oneOf('a', 'b').check('x', 'A')!, /String must be one of: a, b/)
+    assert.equal(oneOfAnyCase('A').check('x', 'a'), undefined)
+    assert.match(oneOfAnyCase('A').check('x', 'b')!, /case insensitive/)
+  })
+
+  it('refuses lists that are null, empty, doubled or foreign', () => {
+    const policy = listOf(['compact', 'delete'], 'null', 'duplicates')
+    assert.equal(policy.check('x', ['compact', 'delete']), undefined)
+    assert.match(policy.check('x', ['other'])!, /must be one of: compact, delete/)
+    assert.equal(policy.check('x', null), "Configuration 'x' values must not be null.")
+    assert.match(policy.check('x', ['delete', 'delete'])!, /must not be duplicated/)
+    assert.equal(policy.check('x', []), undefined)
+    assert.match(anyList('empty').check('x', [])!, /must not be empty/)
+    assert.match(anyList('null').check('x', ['a', ''])!, /must not be empty/)
+  })
+
+  it('knows the forms of single settings', () => {
+    assert.equal(throttledReplicas.check('x', ['*']), undefined)
+    assert.equal(throttledReplicas.check('x', ['0:1', '1:2']), undefined)
+    assert.match(throttledReplicas.check('x', ['0:1:2'])!, /must be the literal '\*'/)
+    for (const good of ['earliest', 'latest', 'by_duration:P1D', 'by_duration:PT1H30M']) {
+      assert.equal(shareOffsetReset.check('x', good), undefined)
+    }
+    for (const bad of ['', 'none', 'by_duration:', 'by_duration:P', 'by_duration:P-1D']) {
+      assert.notEqual(shareOffsetReset.check('x', bad), undefined, bad)
+    }
+    for (const good of ['', '127.0.0.1:9644', ':0', '[::1]:80', 'localhost:65535']) {
+      assert.equal(hostAndPort.check('x', good), undefined, good)
+    }
+    for (const bad of ['9644', 'a:b', 'a:70000', 'http://a:1']) {
+      assert.notEqual(hostAndPort.check('x', bad), undefined, bad)
+    }
+  })
+})
