@@ -22,7 +22,7 @@ then also for one broker). Settings of topics and groups can always be changed.
 
 const CHANGE = { 'read-only': 'no', 'per-broker': 'broker', 'cluster-wide': 'cluster' } as const
 
-const escape = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
 
 const code = (text: string) => (text === '' ? '' : `\`${text}\``)
 
@@ -31,7 +31,7 @@ const defaultOf = (setting: Setting) => (setting.default === null ? '' : code(se
 const values = (setting: Setting) =>
   setting.validator === null
     ? setting.type.toLowerCase()
-    : `${setting.type.toLowerCase()} ${escape(setting.validator.describe())}`
+    : `${setting.type.toLowerCase()} ${cell(setting.validator.describe())}`
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -43,7 +43,7 @@ const brokerRow = (setting: Setting) => [
   defaultOf(setting),
   values(setting),
   CHANGE[setting.mode],
-  escape(setting.documentation),
+  cell(setting.documentation),
 ]
 
 const plainRow = (setting: Setting) => [
@@ -51,13 +51,13 @@ const plainRow = (setting: Setting) => [
   defaultOf(setting),
   values(setting),
   setting.synonyms.map(({ name }) => code(name)).join(', '),
-  escape(setting.documentation),
+  cell(setting.documentation),
 ]
 
 const quotaRow = (setting: Setting) => [
   code(setting.name),
   defaultOf(setting),
-  escape(setting.documentation),
+  cell(setting.documentation),
 ]
 
 const HEAD = ['Name', 'Default', 'Values', 'Change', 'Meaning']
@@ -102,7 +102,7 @@ export function configurationPage(): string {
     'Files that have them load; the log says once that they change nothing.\n',
     table(
       ['Name', 'Default', 'Why'],
-      rest.map((setting) => [code(setting.name), defaultOf(setting), escape(setting.noEffect!)]),
+      rest.map((setting) => [code(setting.name), defaultOf(setting), cell(setting.noEffect!)]),
     ),
   ].join('\n')}\n`
 }

@@ -12,32 +12,32 @@ import {
   throttledReplicas,
 } from './validators.ts'
 
-const valueOf = (type: Parameters<typeof parseValue>[1], text: string) => {
+const parsedOf = (type: Parameters<typeof parseValue>[1], text: string) => {
   const parsed = parseValue('x', type, text)
   return 'value' in parsed ? parsed.value : parsed.complaint
 }
 
 describe('node/config/validators', () => {
   it('parses each type, or says what is wrong', () => {
-    assert.equal(valueOf('BOOLEAN', ' True '), true)
+    assert.equal(parsedOf('BOOLEAN', ' True '), true)
     assert.equal(
-      valueOf('BOOLEAN', 'yes'),
+      parsedOf('BOOLEAN', 'yes'),
       'Invalid value yes for configuration x: Expected value to be either true or false',
     )
-    assert.equal(valueOf('INT', '2147483647'), 2147483647)
+    assert.equal(parsedOf('INT', '2147483647'), 2147483647)
     assert.equal(
-      valueOf('INT', '2147483648'),
+      parsedOf('INT', '2147483648'),
       'Invalid value 2147483648 for configuration x: Not a number of type INT',
     )
-    assert.equal(valueOf('SHORT', '-32768'), -32768)
-    assert.match(String(valueOf('SHORT', '40000')), /type SHORT/)
-    assert.equal(valueOf('LONG', '9223372036854775807'), 2n ** 63n - 1n)
-    assert.match(String(valueOf('LONG', '9223372036854775808')), /type LONG/)
-    assert.match(String(valueOf('LONG', '1.5')), /type LONG/)
-    assert.equal(valueOf('DOUBLE', '1.7976931348623157E308'), Number.MAX_VALUE)
-    assert.match(String(valueOf('DOUBLE', 'NaN')), /type DOUBLE/)
-    assert.deepEqual(valueOf('LIST', ' a , b,c '), ['a', 'b', 'c'])
-    assert.deepEqual(valueOf('LIST', ''), [])
+    assert.equal(parsedOf('SHORT', '-32768'), -32768)
+    assert.match(String(parsedOf('SHORT', '40000')), /type SHORT/)
+    assert.equal(parsedOf('LONG', '9223372036854775807'), 2n ** 63n - 1n)
+    assert.match(String(parsedOf('LONG', '9223372036854775808')), /type LONG/)
+    assert.match(String(parsedOf('LONG', '1.5')), /type LONG/)
+    assert.equal(parsedOf('DOUBLE', '1.7976931348623157E308'), Number.MAX_VALUE)
+    assert.match(String(parsedOf('DOUBLE', 'NaN')), /type DOUBLE/)
+    assert.deepEqual(parsedOf('LIST', ' a , b,c '), ['a', 'b', 'c'])
+    assert.deepEqual(parsedOf('LIST', ''), [])
   })
 
   it('keeps numbers within their bounds', () => {
