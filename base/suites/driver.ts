@@ -8,12 +8,15 @@ export interface Driver {
   complete<T>(promise: Promise<T>): Promise<T>
   /** Throws when the condition doesn't hold in time. */
   until(condition: () => boolean): Promise<void>
+  /** Lets what is at hand happen. */
+  pause(): Promise<void>
 }
 
 export function simDriver(scheduler: Scheduler): Driver {
   return {
     complete: (promise) => scheduler.complete(promise),
     until: (condition) => scheduler.runUntil(condition, LIMIT_MS),
+    pause: () => scheduler.runFor(LOOK_AGAIN_MS),
   }
 }
 
@@ -23,7 +26,8 @@ export const realDriver: Driver = {
     const limitMs = performance.now() + LIMIT_MS
     while (!condition()) {
       if (performance.now() > limitMs) throw new Error(`not within ${LIMIT_MS} ms: ${condition}`)
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+      await realDriver.pause()
     }
   },
+  pause: () => new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS)),
 }

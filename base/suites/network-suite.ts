@@ -147,7 +147,7 @@ function bytesTests(parts: () => NetworkUnderTest, pair: MakePair): void {
     while ((client.connection?.queuedBytes() ?? 0) < 4 * sent.length && count < 64) {
       client.connection?.write([sent])
       count++
-      await parts().complete(turns())
+      await parts().pause()
     }
     assert.ok((client.connection?.queuedBytes() ?? 0) >= 4 * sent.length, 'back-pressure')
     const drainsBefore = client.drains
@@ -170,11 +170,6 @@ function bytesTests(parts: () => NetworkUnderTest, pair: MakePair): void {
     await parts().until(() => server.receivedBytes === total)
     assert.ok(pauses > 0)
   })
-}
-
-/** Lets the loop go round, where there is one. */
-async function turns(): Promise<void> {
-  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 function endTests(parts: () => NetworkUnderTest, pair: MakePair): void {
