@@ -114,6 +114,10 @@ export class ServerProcess {
     return pid
   }
 
+  get #settingsFile(): string {
+    return join(this.directory, 'server.properties')
+  }
+
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && !this.#child.killed
   }
@@ -124,19 +128,20 @@ export class ServerProcess {
     await this.waitUntilReady()
   }
 
-  /** Starts the process without waiting; Kafka's directory is formatted first when it is new. */
-  async launch(): Promise<void> {
-    const file = join(this.directory, 'server.properties')
+  /** Writes the settings; Kafka's directory is formatted when it is new. */
+  async format(): Promise<void> {
+    const file = this.#settingsFile
     await writeFile(file, this.#properties())
+    if (this.peer !== 'kafka' || existsSync(join(this.dataDirectory, 'meta.properties'))) return
+    const toolArguments = ['format', '-t', KAFKA_CLUSTER_ID, '-c', file]
+    await runKafkaTool(this.#libs(), 'kafka.tools.StorageTool', toolArguments, this.directory)
+  }
+
+  /** Starts the process without waiting until it is ready. */
+  async launch(): Promise<void> {
+    await this.format()
+    const file = this.#settingsFile
     const isKafka = this.peer === 'kafka'
-    if (isKafka && !existsSync(join(this.dataDirectory, 'meta.properties'))) {
-      await runKafkaTool(
-        this.#libs(),
-        'kafka.tools.StorageTool',
-        ['format', '-t', KAFKA_CLUSTER_ID, '-c', file],
-        this.directory,
-      )
-    }
     const [command, commandArguments] = isKafka
       ? ['java', [...this.#javaFlags(), '-cp', `${this.#libs()}/*`, 'kafka.Kafka', file]]
       : [process.execPath, [...(this.options.runtimeArguments ?? []), this.#main(), 'start', file]]

@@ -195,8 +195,8 @@ async def admin_groups():
 
 async def refusals():
     async def run(admin):
-        described = (await admin.describe_topics([f'{PREFIX}-no-such-topic']))[0]
-        expect_equal(described['error_code'], 3, 'error code')
+        answer = await admin.delete_topics([f'{PREFIX}-no-such-topic'])
+        expect_equal(answer.topic_error_codes[0][1], 3, 'error code')
     await with_admin(run)
 
 
