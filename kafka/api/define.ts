@@ -4,6 +4,7 @@
  */
 import type { Broker } from '../broker.ts'
 import { type Codec, compile } from '../wire/compile.ts'
+import type { CompileOptions } from '../wire/generate.ts'
 import type { Field, Infer, Struct, Written } from '../wire/schema.ts'
 
 /** Who asks, and through what. One object per request. */
@@ -73,22 +74,26 @@ export function defineApi<Q extends Struct, S extends Struct>(
     requestHeaderVersion: (version) => (isFlexible(version) ? 2 : 1),
     responseHeaderVersion: (version) =>
       isFlexible(version) && definition.hasPlainResponseHeader !== true ? 1 : 0,
-    requestCodec: (version) => codecOf(requests, definition.request, version, isFlexible(version)),
+    requestCodec: (version) =>
+      codecOf(requests, definition.request, { version, isFlexible: isFlexible(version) }),
     responseCodec: (version) =>
-      codecOf(responses, definition.response, version, isFlexible(version)),
+      codecOf(responses, definition.response, {
+        version,
+        isFlexible: isFlexible(version),
+        isTrusted: true,
+      }),
   }
 }
 
 function codecOf<S extends Struct>(
   compiled: Map<number, Codec<Infer<S>, Written<S>>>,
   schema: S & Field,
-  version: number,
-  isFlexible: boolean,
+  options: CompileOptions,
 ): Codec<Infer<S>, Written<S>> {
-  let codec = compiled.get(version)
+  let codec = compiled.get(options.version)
   if (codec === undefined) {
-    codec = compile(schema, { version, isFlexible })
-    compiled.set(version, codec)
+    codec = compile(schema, options)
+    compiled.set(options.version, codec)
   }
   return codec
 }

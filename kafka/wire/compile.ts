@@ -1,7 +1,7 @@
 /**
  * Compiles one version of a schema into a codec. Decoding never fails in another way than with
  * WireError, and puts at most HEAP_FACTOR times the message plus HEAP_FIXED_BYTES on the heap: a
- * message that would need more keeps its arrays on the wire (lazy-array.ts).
+ * message that would need more keeps its arrays on the wire (lazy-array.ts), unless it is trusted.
  *
  * int64 is a `number`, checked to be safe; fields that saturate take the nearest safe number. Only
  * a codec compiled as lossless sees all 64 bits, as bigint.
@@ -83,6 +83,7 @@ export function compile<S extends Struct>(
     },
     validate(buffer, start = 0, end = buffer.length) {
       const reader = new Reader(buffer, start, end)
+      if (options.isTrusted === true) reader.trust()
       program.skip(reader)
       refuseTrailing(reader)
     },

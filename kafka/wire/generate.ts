@@ -20,6 +20,8 @@ export interface CompileOptions {
   isFlexible: boolean
   /** int64 as bigint, all 64 bits: for tools and golden tests. */
   isLossless?: boolean
+  /** Bytes come from a broker that we chose to ask: decoded at once, whatever it costs. */
+  isTrusted?: boolean
 }
 
 const OBJECT_BYTES = 24
