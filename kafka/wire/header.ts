@@ -27,5 +27,3 @@ export const responseHeaderCodecs = {
   0: compile(responseHeader, { version: 0, isFlexible: false }),
   1: compile(responseHeader, { version: 1, isFlexible: true }),
 }
-
-export const requestHeaderVersion = (isFlexible: boolean): 1 | 2 => (isFlexible ? 2 : 1)
