@@ -204,6 +204,26 @@ describe('log/batch', () => {
     assert.equal(verdict.maxTimestampMs, -1)
   })
 
+  it('finds an early timestamp behind a record without one', () => {
+    const list = records(3)
+    list[0] = { ...list[0]!, timestampMs: -1 }
+    list[1] = { ...list[1]!, timestampMs: 5 }
+    const verdict = check(encodeBatch(list), { timestampBeforeMaxMs: 10_000 })
+    assert.equal(verdict.error, INVALID_TIMESTAMP)
+    const indexes = verdict.recordErrors.map(({ batchIndex }) => batchIndex)
+    assert.deepEqual(indexes, [1])
+  })
+
+  it('refuses an append time that a producer made up', () => {
+    const batch = encodeBatch(records(2), { logAppendTimeMs: NOW_MS })
+    const copy = Buffer.from(batch)
+    assert.equal(check(batch).error, 0, 'Kafka takes it as CreateTime, and puts it right')
+    assert.equal(readBatchHeader(batch, 0).timestampType, 'CreateTime')
+    const verdict = check(copy, { timestampType: 'LogAppendTime' })
+    assert.equal(verdict.error, INVALID_TIMESTAMP)
+    assert.equal(verdict.recordErrors.length, 2)
+  })
+
   it('answers with a bounded list of record errors', () => {
     const verdict = check(encodeBatch(records(5000, null)), { requiresKey: true })
     assert.equal(verdict.error, INVALID_RECORD)

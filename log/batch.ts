@@ -375,56 +375,84 @@ class BatchChecker {
   #walk(records: Buffer, from: number, to: number): boolean {
     const cursor = this.#cursor
     const verdict = this.#verdict
-    const { requiresKey } = this.#rules
     const count = verdict.recordCount
-    const baseTimestamp = baseTimestampAt(this.#source, this.#start)
-    const hasAppendTime = isLogAppendTimeAt(this.#source, this.#start)
-    const headerTimestamp = maxTimestampAt(this.#source, this.#start)
-    const isCreateTime = this.#rules.timestampType === 'CreateTime'
-    const earliest = this.#nowMs - this.#rules.timestampBeforeMaxMs
-    const latest = this.#nowMs + this.#rules.timestampAfterMaxMs
-    let maxTimestamp = NO_TIMESTAMP
+    let minDelta = Number.POSITIVE_INFINITY
+    let maxDelta = Number.NEGATIVE_INFINITY
     let offsetOfMax = 0
-    let isInOrder = true
+    let keyless = 0
+    let misplaced = 0
     cursor.reset(records, from, to)
     for (let index = 0; index < count; index++) {
       if (!cursor.next()) return this.#refuseRecord()
-      if (cursor.offsetDelta !== index) isInOrder = false
-      const timestamp = hasAppendTime ? headerTimestamp : baseTimestamp + cursor.timestampDelta
-      if (timestamp > maxTimestamp) {
-        maxTimestamp = timestamp
+      if (cursor.offsetDelta !== index) misplaced++
+      if (cursor.keyLength < 0) keyless++
+      const delta = cursor.timestampDelta
+      if (delta < minDelta) minDelta = delta
+      if (delta > maxDelta) {
+        maxDelta = delta
         offsetOfMax = index
-      }
-      if (requiresKey && cursor.keyLength < 0) {
-        this.#addError(index, INVALID_RECORD, 'a compacted topic needs a key')
-      } else if (isCreateTime && timestamp !== NO_TIMESTAMP) {
-        // Kafka would take what is no safe integer, if its limits are set wide enough.
-        const isSafe = timestamp >= -TIMESTAMP_MAX && timestamp <= TIMESTAMP_MAX
-        if (!isSafe || timestamp < earliest || timestamp > latest) {
-          this.#addError(index, INVALID_TIMESTAMP, `timestamp ${timestamp} is out of range`)
-        }
-      } else if (hasAppendTime) {
-        this.#addError(index, INVALID_TIMESTAMP, 'producers may not set LogAppendTime')
       }
     }
     if (!cursor.isAtEnd()) {
-      verdict.recordErrors = []
       return refuse(verdict, INVALID_RECORD, 'there are more records than declared')
     }
-    if (verdict.error !== NONE) {
-      const shown = verdict.recordErrors[0]!
-      return refuse(verdict, verdict.error, `record ${shown.batchIndex}: ${shown.message}`)
-    }
-    this.#isInOrder = isInOrder
+    const isCreateTime = this.#rules.timestampType === 'CreateTime'
+    const isSuspect =
+      (keyless > 0 && this.#rules.requiresKey) ||
+      isLogAppendTimeAt(this.#source, this.#start) ||
+      (isCreateTime && this.#isOutside(this.#timestampOf(minDelta))) ||
+      (isCreateTime && this.#isOutside(this.#timestampOf(maxDelta)))
+    if (isSuspect && !this.#judge(records, from, to)) return false
+    this.#isInOrder = misplaced === 0
+    const maxTimestamp = Math.max(NO_TIMESTAMP, this.#timestampOf(maxDelta))
     verdict.maxTimestampMs = isCreateTime ? maxTimestamp : this.#nowMs
-    verdict.offsetOfMaxTimestampDelta = isCreateTime ? offsetOfMax : 0
+    verdict.offsetOfMaxTimestampDelta = isCreateTime && maxTimestamp >= 0 ? offsetOfMax : 0
     return true
+  }
+
+  #timestampOf(delta: number): number {
+    return isLogAppendTimeAt(this.#source, this.#start)
+      ? maxTimestampAt(this.#source, this.#start)
+      : baseTimestampAt(this.#source, this.#start) + delta
+  }
+
+  #refusesTimestamp(timestamp: number): boolean {
+    if (this.#rules.timestampType === 'LogAppendTime' || timestamp === NO_TIMESTAMP) {
+      return isLogAppendTimeAt(this.#source, this.#start)
+    }
+    return this.#isOutside(timestamp)
+  }
+
+  #isOutside(timestamp: number): boolean {
+    // Kafka would take what is no safe integer, if its limits are set wide enough.
+    if (Math.abs(timestamp) > TIMESTAMP_MAX) return true
+    const aheadMs = timestamp - this.#nowMs
+    return -aheadMs > this.#rules.timestampBeforeMaxMs || aheadMs > this.#rules.timestampAfterMaxMs
+  }
+
+  /** The second walk, for a batch in which something may be wrong: which records are refused? */
+  #judge(records: Buffer, from: number, to: number): boolean {
+    const cursor = this.#cursor
+    const verdict = this.#verdict
+    cursor.reset(records, from, to)
+    for (let index = 0; cursor.next(); index++) {
+      const timestamp = this.#timestampOf(cursor.timestampDelta)
+      if (cursor.keyLength < 0 && this.#rules.requiresKey) {
+        this.#addError(index, INVALID_RECORD, 'a compacted topic needs a key')
+      } else if (this.#refusesTimestamp(timestamp)) {
+        const hasAppendTime = isLogAppendTimeAt(this.#source, this.#start)
+        const what = hasAppendTime ? 'an append time that only the leader sets' : 'out of range'
+        this.#addError(index, INVALID_TIMESTAMP, `timestamp ${timestamp}: ${what}`)
+      }
+    }
+    if (verdict.error === NONE) return true
+    const shown = verdict.recordErrors[0]!
+    return refuse(verdict, verdict.error, `record ${shown.batchIndex}: ${shown.message}`)
   }
 
   #refuseRecord(): false {
     const cursor = this.#cursor
     const error = cursor.isLengthUnending ? UNKNOWN_SERVER_ERROR : INVALID_RECORD
-    this.#verdict.recordErrors = []
     return refuse(this.#verdict, error, cursor.fault ?? 'a record is damaged')
   }
 

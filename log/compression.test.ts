@@ -11,7 +11,7 @@ import {
   decompress,
   isReadableByAll,
 } from './compression.ts'
-import { decompressZstd, storeZstd } from './zstd.ts'
+import { checkZstdFrames, decompressZstd, storeZstd } from './zstd.ts'
 
 const testdata = (name: string) =>
   readFileSync(new URL(`../../log/testdata/compressed/${name}`, import.meta.url))
@@ -142,6 +142,15 @@ describe('log/compression', () => {
       const packed = testdata(name)
       assert.ok(decompress('zstd', packed, PLAIN.length).equals(PLAIN))
       assert.ok(decompressZstd(packed, PLAIN.length).equals(PLAIN))
+      assert.equal(
+        checkZstdFrames(packed, PLAIN.length),
+        name[0] === 's' ? undefined : PLAIN.length,
+      )
+      for (let length = 1; length < packed.length; length += 501) {
+        const cut = packed.subarray(0, length)
+        assert.throws(() => checkZstdFrames(cut, PLAIN.length), DecompressionError)
+        assert.throws(() => decompressZstd(cut, PLAIN.length), DecompressionError)
+      }
       const twice = decompressZstd(Buffer.concat([packed, packed]), 2 * PLAIN.length)
       assert.ok(twice.equals(Buffer.concat([PLAIN, PLAIN])))
       assert.equal(
@@ -246,8 +255,10 @@ function lz4Declared(size: number): Buffer {
 function zstdRuns(blocks: number): Buffer {
   const block = Buffer.alloc(4)
   block.writeUIntLE((131_072 << 3) | 2, 0, 3)
+  const last = Buffer.from(block)
+  last[0]! |= 1
   const head = Buffer.from('28b52ffd0058', 'hex')
-  return Buffer.concat([head, ...Array.from({ length: blocks }, () => block)])
+  return Buffer.concat([head, ...Array.from({ length: blocks - 1 }, () => block), last])
 }
 
 /** Sixteen bytes, then 32,512 sequences that copy 131,074 bytes each, in a few bytes. */

@@ -10,7 +10,7 @@ import * as zlib from 'node:zlib'
 import { assert } from '../base/assert.ts'
 import { DecompressionError } from './decompression-error.ts'
 import { decodeLz4, encodeLz4, isPlainLz4, type Lz4Blocks } from './lz4-frame.ts'
-import { decompressZstd, storeZstd } from './zstd.ts'
+import { checkZstdFrames, decompressZstd, storeZstd } from './zstd.ts'
 
 export { DecompressionError, type DecompressionFault } from './decompression-error.ts'
 
@@ -253,6 +253,7 @@ function encodeZstd(bytes: Uint8Array, level: number | undefined): Buffer {
 function decodeZstd(bytes: Uint8Array, limitBytes: number): Buffer {
   const { zstdDecompressSync } = zlib as ZlibWithZstd
   if (zstdDecompressSync === undefined) return decompressZstd(bytes, limitBytes)
+  const declared = checkZstdFrames(bytes, limitBytes)
   const maxOutputLength = Math.max(1, limitBytes)
   let output: Buffer
   try {
@@ -261,5 +262,8 @@ function decodeZstd(bytes: Uint8Array, limitBytes: number): Buffer {
     throw zlibError('zstd', limitBytes, cause)
   }
   if (output.length > limitBytes) throw tooLarge('zstd', limitBytes)
+  if (declared !== undefined && declared !== output.length) {
+    throw new DecompressionError('corrupt', 'zstd: the declared size is wrong')
+  }
   return output
 }

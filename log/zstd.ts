@@ -61,6 +61,80 @@ export function decompressZstd(bytes: Uint8Array, limitBytes: number): Buffer {
   return new Decoder(bytes, limitBytes).run()
 }
 
+interface FrameHeader {
+  readonly windowBytes: number
+  readonly declaredBytes: number | undefined
+  readonly hasChecksum: boolean
+  readonly blocksAt: number
+}
+
+/** An unsigned little endian number of up to 8 bytes; a large one is rounded. */
+function readLittle(source: Uint8Array, at: number, bytes: number): number {
+  let value = 0
+  for (let i = bytes - 1; i >= 0; i--) value = value * 256 + (source[at + i] ?? 0)
+  return value
+}
+
+/** `at` is behind the magic number. */
+function readFrameHeader(source: Uint8Array, at: number, end: number): FrameHeader {
+  const descriptor = readLittle(source, at, 1)
+  if ((descriptor & 8) !== 0) throw corrupt('a reserved bit is set')
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const dictionaryAt = at + (isSingleSegment ? 1 : 2)
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3]!
+  if (readLittle(source, dictionaryAt, dictionaryBytes) !== 0)
+    throw corrupt('a dictionary is wanted')
+  const sizeFlag = descriptor >> 6
+  const sizeAt = dictionaryAt + dictionaryBytes
+  const sizeBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag
+  const size = readLittle(source, sizeAt, sizeBytes) + (sizeFlag === 1 ? 256 : 0)
+  const blocksAt = sizeAt + sizeBytes
+  if (blocksAt > end) throw corrupt('a header is cut off')
+  const windowByte = source[at + 1]!
+  const base = 2 ** (10 + (windowByte >> 3))
+  const windowBytes = isSingleSegment ? size : base + (base / 8) * (windowByte & 7)
+  if (windowBytes > WINDOW_BYTES_MAX) throw corrupt('the window is too large')
+  const declaredBytes = sizeBytes > 0 ? size : undefined
+  return { windowBytes, declaredBytes, hasChecksum: (descriptor & 4) !== 0, blocksAt }
+}
+
+/**
+ * Looks at the frames without opening a block: throws unless they are whole, and declare no more
+ * than the limit. Node's own decoder takes what is cut off for the end. Returns the bytes that the
+ * frames declare together; undefined when one does not say.
+ */
+export function checkZstdFrames(bytes: Uint8Array, limitBytes: number): number | undefined {
+  let declared = 0
+  let isDeclared = true
+  let at = 0
+  while (at < bytes.length) {
+    const magic = readLittle(bytes, at, 4)
+    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+      at += 8 + readLittle(bytes, at + 4, 4)
+    } else {
+      if (magic !== FRAME_MAGIC) throw corrupt('not a frame')
+      const frame = readFrameHeader(bytes, at + 4, bytes.length)
+      declared += frame.declaredBytes ?? 0
+      isDeclared &&= frame.declaredBytes !== undefined
+      at = endOfBlocks(bytes, frame.blocksAt) + (frame.hasChecksum ? 4 : 0)
+    }
+    if (at > bytes.length) throw corrupt('a frame is cut off')
+  }
+  if (declared > limitBytes) {
+    throw new DecompressionError('too-large', `zstd: more than ${limitBytes} bytes`)
+  }
+  return isDeclared ? declared : undefined
+}
+
+function endOfBlocks(bytes: Uint8Array, start: number): number {
+  for (let at = start; at + 3 <= bytes.length; ) {
+    const header = readLittle(bytes, at, 3)
+    at += 3 + (((header >> 1) & 3) === RLE ? 1 : header >> 3)
+    if ((header & 1) !== 0) return at
+  }
+  throw corrupt('a frame is cut off')
+}
+
 class Decoder {
   readonly #source: Uint8Array
   readonly #end: number
@@ -96,7 +170,8 @@ class Decoder {
   run(): Buffer {
     while (this.#at < this.#end) {
       if (this.#end - this.#at < 5) throw corrupt('a frame is cut off')
-      const magic = this.#little(4)
+      const magic = readLittle(this.#source, this.#at, 4)
+      this.#at += 4
       if (magic === FRAME_MAGIC) this.#frame()
       else if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) this.#skip(this.#little(4))
       else throw corrupt('not a frame')
@@ -104,12 +179,9 @@ class Decoder {
     return this.#output.subarray(0, this.#written)
   }
 
-  /** An unsigned little endian number of up to 8 bytes; a large one is rounded. */
   #little(bytes: number): number {
-    if (this.#at + bytes > this.#end) throw corrupt('a header is cut off')
-    let value = 0
-    for (let i = bytes - 1; i >= 0; i--) value = value * 256 + this.#source[this.#at + i]!
-    this.#at += bytes
+    const value = readLittle(this.#source, this.#at, bytes)
+    this.#skip(bytes)
     return value
   }
 
@@ -119,22 +191,12 @@ class Decoder {
   }
 
   #frame(): void {
-    const descriptor = this.#little(1)
-    const isSingleSegment = (descriptor & 0x20) !== 0
-    const hasChecksum = (descriptor & 4) !== 0
-    if ((descriptor & 8) !== 0) throw corrupt('a reserved bit is set')
-    const windowByte = isSingleSegment ? 0 : this.#little(1)
-    const dictionary = this.#little([0, 1, 2, 4][descriptor & 3]!)
-    if (dictionary !== 0) throw corrupt('a dictionary is wanted')
-    const sizeFlag = descriptor >> 6
-    const sizeBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag
-    const declared = this.#little(sizeBytes) + (sizeFlag === 1 ? 256 : 0)
-    if (this.#written + declared > this.#limit) throw this.#tooLarge()
-    const base = 2 ** (10 + (windowByte >> 3))
-    const window = isSingleSegment ? declared : base + (base / 8) * (windowByte & 7)
-    if (window > WINDOW_BYTES_MAX) throw corrupt('the window is too large')
+    const frame = readFrameHeader(this.#source, this.#at, this.#end)
+    const declared = frame.declaredBytes
+    if (declared !== undefined && this.#written + declared > this.#limit) throw this.#tooLarge()
+    this.#at = frame.blocksAt
     this.#frameStart = this.#written
-    this.#blockBytesMax = Math.min(window, BLOCK_BYTES_MAX)
+    this.#blockBytesMax = Math.min(frame.windowBytes, BLOCK_BYTES_MAX)
     this.#huffman = undefined
     this.#literalLengths = undefined
     this.#offsets = undefined
@@ -143,10 +205,10 @@ class Decoder {
     this.#recent[1] = 4
     this.#recent[2] = 8
     while (!this.#block());
-    if (sizeBytes > 0 && this.#written - this.#frameStart !== declared) {
+    if (declared !== undefined && this.#written - this.#frameStart !== declared) {
       throw corrupt('the declared size is wrong')
     }
-    if (hasChecksum) this.#skip(4)
+    if (frame.hasChecksum) this.#skip(4)
   }
 
   /** True after the last block. */
