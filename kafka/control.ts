@@ -142,7 +142,7 @@ export interface ConfigsPort {
 }
 
 export interface GroupsPort {
-  /** Keys are in `coordinatorKeys`, the key type is GROUP (0). Answers are in `coordinators`. */
+  /** Keys are in `coordinatorKeys`, of type GROUP (0). One entry of `coordinators` for each. */
   findCoordinator(
     context: RequestContext,
     request: FindCoordinatorRequest,
@@ -157,7 +157,7 @@ export interface GroupsPort {
    * below 2^53 - 1.
    */
   offsetCommit(context: RequestContext, request: OffsetCommitRequest): Promise<OffsetCommitResponse>
-  /** Groups are in `groups`, with topic names; a null `topics` means all. */
+  /** Groups are in `groups`, with topic names; null `topics`: all. Answers keep their order. */
   offsetFetch(context: RequestContext, request: OffsetFetchRequest): Promise<OffsetFetchResponse>
   offsetDelete(context: RequestContext, request: OffsetDeleteRequest): Promise<OffsetDeleteResponse>
   /** A group that does not exist: error 69 and state 'Dead', whatever the version. */
