@@ -28,6 +28,7 @@ import type { LogConfig } from './config.ts'
 import { LogShared } from './files.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
+import { parentOf } from './segment-files.ts'
 
 export interface StoreParts {
   readonly disk: Disk
@@ -217,8 +218,10 @@ export class LogStore {
     const name = `${options.topic}-${options.partition}`
     assert(!this.#logs.has(name), 'a log is made once')
     const { disk } = this.#parts
-    const directory = `${this.#emptiest()}/${name}`
+    const parent = this.#emptiest()
+    const directory = `${parent}/${name}`
     disk.makeDirectory(directory)
+    await disk.syncDirectory(parent)
     await writeChecked(disk, `${directory}/${PARTITION_METADATA}`, renderTopicId(options.topicId))
     const log = await PartitionLog.open({
       directory,
@@ -372,6 +375,7 @@ export class LogStore {
 async function claim(path: string, parts: StoreParts): Promise<Directory> {
   const { disk } = parts
   disk.makeDirectory(path)
+  await disk.syncDirectory(parentOf(path))
   const lock = disk.lock(`${path}/${LOCK}`)
   if (lock === undefined) {
     throw new UserError(
