@@ -4,7 +4,6 @@
  * one connection come in the order of its requests, so one queue of send times gives the latencies.
  */
 import { connect, type Socket } from 'node:net'
-import { compress } from '../log/compression.ts'
 import {
   CORRELATION_POSITION,
   fetchAnswer,
@@ -12,8 +11,9 @@ import {
   produceError,
   produceFrame,
   recordBatch,
-  sampleValue,
-} from './frames.ts'
+  sampleValues,
+} from '../chaos-tests/cluster/frames.ts'
+import { compress } from '../log/compression.ts'
 
 export interface LoadJob {
   kind: 'produce' | 'fetch'
@@ -107,15 +107,12 @@ class Load {
 }
 
 function buildTargets(job: LoadJob): Target[] {
-  const firstValue = sampleValue(job.valueBytes, 7)
   const compressor = {
     codec: LZ4_CODEC,
     apply: (records: Buffer) => compress('lz4', records),
   }
   const batch = recordBatch({
-    recordCount: job.recordCount,
-    valueBytes: job.valueBytes,
-    firstValue,
+    values: sampleValues(job.recordCount, job.valueBytes),
     ...(job.codec === 'lz4' ? { compress: compressor } : {}),
   })
   return Array.from({ length: job.partitions }, (_, partition) => {

@@ -5,6 +5,12 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { prepareServer, type ServerOptions, sleep } from '../chaos-tests/cluster/processes.ts'
+import {
+  createTopics,
+  makeTopic,
+  type NewTopic,
+  waitUntilWritable,
+} from '../chaos-tests/cluster/wire.ts'
 import type { LoadJob } from './load.ts'
 import {
   cpuSeconds,
@@ -13,7 +19,6 @@ import {
   residentBytes,
   runLoadProcess,
 } from './measure.ts'
-import { createTopics, makeTopic, type NewTopic, waitUntilWritable } from './wire.ts'
 
 export interface Target {
   options: ServerOptions

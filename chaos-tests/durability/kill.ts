@@ -1,183 +1,174 @@
-/**
- * A real node under `kill -9`: an idempotent producer with acks=all writes all the time, the node is
- * killed at random moments and started again, and at the end each acknowledged record is there once,
- * in order. `node dist/chaos-tests/durability/kill.js --kills 100`
+/*
+ * The proof of durability on real processes: a node is killed with SIGKILL many times under load
+ * from idempotent producers with acks=all, and opened again. At the end each acknowledged record is
+ * there once, in order, at the offset that it was acknowledged with.
+ *
+ *   node dist/chaos-tests/durability/kill.js --kills 100 [--client raw|confluent] [--seed S]
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { realClock } from '../../base/real/clock.ts'
-import { realNetwork } from '../../base/real/network.ts'
-import { createTopics } from '../../kafka/api/19-create-topics.ts'
-import { Cluster } from '../../kafka/client/cluster.ts'
-import { Consumer } from '../../kafka/client/consumer.ts'
-import { Producer } from '../../kafka/client/producer.ts'
+import { parseArgs } from 'node:util'
+import { fetchAnswer, fetchFrame, recordValues } from '../cluster/frames.ts'
+import { IdempotentProducer } from '../cluster/idempotent-producer.ts'
+import {
+  type Peer,
+  type ServerProcess,
+  sleep,
+  startServer,
+  temporaryDirectory,
+} from '../cluster/processes.ts'
+import { ask, makeTopic } from '../cluster/wire.ts'
+import { COMPAT_SOURCES, prepareKafkaLibs, preparePython } from '../compat/toolchains.ts'
 
-const PARTITIONS = 3
-const RUN_MS_MAX = 700
-const BATCH_RECORDS = 20
 const TOPIC = 'durable'
-const MAIN = fileURLToPath(new URL('../../node/main.js', import.meta.url))
+const PARTITIONS = 4
+const UP_MIN_MS = 30
+const UP_MAX_MS = 400
+const DRAIN_LIMIT_MS = 60_000
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        resolve(typeof address === 'object' && address !== null ? address.port : 0),
-      )
-    })
-  })
+/** Acknowledged offsets by partition and record number. */
+type Acked = number[][]
+
+interface LoadOfRecords {
+  /** Ends the load and gives what was acknowledged. */
+  finish(): Promise<Acked>
 }
 
-function startNode(file: string): ChildProcess {
-  return spawn(
-    process.execPath,
-    [MAIN, 'start', file, '--profile', 'dev', '--log-level', 'error'],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+/** A small generator with a seed, so that the times of a run's kills can be said again. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+async function startRawLoad(server: ServerProcess): Promise<LoadOfRecords> {
+  const producers = Array.from(
+    { length: PARTITIONS },
+    (_, partition) => new IdempotentProducer(server.ports.kafka, TOPIC, partition),
   )
+  for (const producer of producers) await producer.start()
+  return {
+    finish: async () => {
+      for (const producer of producers) producer.stop()
+      const ends = Promise.all(producers.map((producer) => producer.ended))
+      const late = sleep(DRAIN_LIMIT_MS).then(() => {
+        throw new Error('the producers did not drain in time')
+      })
+      await Promise.race([ends, late])
+      const failures = producers.flatMap((producer) => producer.failure ?? [])
+      if (failures.length > 0) throw new Error(failures.join('\n'))
+      return producers.map((producer) => producer.ackedOffsets)
+    },
+  }
 }
 
-async function ready(httpPort: number): Promise<void> {
-  const deadlineMs = Date.now() + 30_000
-  while (Date.now() < deadlineMs) {
-    try {
-      if ((await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status === 200) return
-    } catch {
-      // Not listening yet.
+/** librdkafka as the producer: a Python process that writes what was acknowledged to a file. */
+async function startConfluentLoad(server: ServerProcess): Promise<LoadOfRecords> {
+  const python = await preparePython()
+  const file = join(temporaryDirectory('acked'), 'acked.json')
+  const script = join(COMPAT_SOURCES, 'python/confluent_load.py')
+  const scriptArguments = [script, server.bootstrap, TOPIC, `${PARTITIONS}`, file]
+  const child = spawn(python, scriptArguments, { stdio: ['ignore', 'inherit', 'inherit'] })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  return {
+    finish: async () => {
+      child.kill('SIGTERM')
+      const code = await ended
+      if (code !== 0) throw new Error(`the producer ended with ${code}`)
+      return JSON.parse(readFileSync(file, 'utf8')) as Acked
+    },
+  }
+}
+
+/** Every value of a partition in order, as [offset, value]. */
+async function readPartition(port: number, partition: number): Promise<[number, string][]> {
+  const { frame, offsetPosition } = fetchFrame(TOPIC, partition, 1024 * 1024)
+  const found: [number, string][] = []
+  for (let offset = 0; ; ) {
+    frame.writeBigInt64BE(BigInt(offset), offsetPosition)
+    const answer = await ask(port, frame)
+    if (answer === undefined) throw new Error('a fetch got no answer')
+    const { error, highWatermark, recordBytes, recordsPosition } = fetchAnswer(answer, 0)
+    if (error !== 0) throw new Error(`a fetch at ${offset} answered error ${error}`)
+    const end = recordsPosition + recordBytes
+    for (const record of recordValues(answer, recordsPosition, end)) {
+      if (record.offset < offset) continue
+      found.push([record.offset, record.value.toString()])
+      offset = record.offset + 1
     }
-    await pause(10)
-  }
-  throw new Error('the node is not ready after 30 s')
-}
-
-function gone(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve()
-    else child.once('exit', () => resolve())
-  })
-}
-
-interface Acked {
-  readonly partition: number
-  readonly offset: number
-  readonly value: string
-}
-
-/** Writes until told to stop; keeps what was acknowledged. */
-async function write(producer: Producer, acked: Acked[], isOver: () => boolean): Promise<void> {
-  for (let next = 0; !isOver(); ) {
-    const records = Array.from({ length: BATCH_RECORDS }, () => {
-      const number = next++
-      return { value: Buffer.from(String(number)), partition: number % PARTITIONS }
-    })
-    const delivered = await producer.send(TOPIC, records)
-    delivered.forEach(({ partition, offset }, at) => {
-      acked.push({ partition, offset, value: records[at]!.value.toString() })
-    })
+    if (offset >= highWatermark) return found
   }
 }
 
-/** All records by partition, in order. */
-async function readAll(
-  cluster: Cluster,
-): Promise<Map<number, { offset: number; value: string }[]>> {
-  const consumer = new Consumer(cluster, { startAt: 'earliest', maxWaitMs: 300 })
-  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
-  await consumer.assign(partitions.map((partition) => ({ topic: TOPIC, partition })))
-  const found = new Map<number, { offset: number; value: string }[]>(
-    partitions.map((partition) => [partition, []]),
-  )
-  for (;;) {
-    const records = await consumer.poll()
-    if (records.length === 0) return found
-    for (const { partition, offset, value } of records) {
-      found.get(partition)!.push({ offset, value: value!.toString() })
-    }
-  }
-}
-
-function check(acked: Acked[], found: Map<number, { offset: number; value: string }[]>): string[] {
+/** Faults of one partition: lost, twice, out of order, or at another offset than was said. */
+function compare(partition: number, acked: number[], found: [number, string][]): string[] {
   const faults: string[] = []
-  for (const [partition, records] of found) {
-    const numbers = records.map(({ value }) => Number(value))
-    const isRising = numbers.every((number, at) => at === 0 || number > numbers[at - 1]!)
-    if (!isRising) faults.push(`partition ${partition}: a record is twice there or out of order`)
-    const byOffset = new Map(records.map(({ offset, value }) => [offset, value]))
-    for (const record of acked) {
-      if (record.partition !== partition || byOffset.get(record.offset) === record.value) continue
-      faults.push(`partition ${partition}: ${record.value} is not at offset ${record.offset}`)
+  const numbers = found.filter(([, value]) => value.startsWith(`${partition}:`))
+  numbers.forEach(([offset, value], i) => {
+    const number = Number(value.slice(value.indexOf(':') + 1))
+    if (number !== i) faults.push(`at offset ${offset} is ${value}, expected number ${i}`)
+    const said = acked[number] ?? -1
+    if (said >= 0 && said !== offset) {
+      faults.push(`${value} is at offset ${offset}, acknowledged at ${said}`)
     }
+  })
+  if (numbers.length < acked.length) {
+    faults.push(`${acked.length} acknowledged, ${numbers.length} found`)
   }
-  return faults
+  return faults.slice(0, 5).map((fault) => `partition ${partition}: ${fault}`)
+}
+
+function parseFlags() {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: 'string', default: '100' },
+      client: { type: 'string', default: 'raw' },
+      seed: { type: 'string' },
+      peer: { type: 'string', default: 'odradek' },
+    },
+  })
+  const seed = Number(values.seed ?? Date.now() % 1_000_000)
+  return { ...values, kills: Number(values.kills), seed, peer: values.peer as Peer }
 }
 
 async function main(): Promise<void> {
-  const at = process.argv.indexOf('--kills')
-  const kills = at < 0 ? 100 : Number(process.argv[at + 1])
-  const directory = mkdtempSync(join(tmpdir(), 'odradek-kill-'))
-  const [kafkaPort, httpPort] = [await freePort(), await freePort()]
-  const file = join(directory, 'node.properties')
-  writeFileSync(
-    file,
-    [
-      'process.roles=broker,controller',
-      'node.id=1',
-      `listeners=PLAINTEXT://127.0.0.1:${kafkaPort},CONTROLLER://127.0.0.1:${await freePort()}`,
-      'controller.listener.names=CONTROLLER',
-      `log.dirs=${join(directory, 'data')}`,
-      `http.address=127.0.0.1:${httpPort}`,
-      '',
-    ].join('\n'),
-  )
-  let child = startNode(file)
-  const cluster = new Cluster(
-    { network: realNetwork, clock: realClock },
-    { bootstrap: [`127.0.0.1:${kafkaPort}`], clientId: 'kill', timeoutMs: 30_000 },
-  )
-  try {
-    await ready(httpPort)
-    await cluster.request(undefined, createTopics, {
-      topics: [
-        {
-          name: TOPIC,
-          numPartitions: PARTITIONS,
-          replicationFactor: 1,
-          assignments: [],
-          configs: [],
-        },
-      ],
-      timeoutMs: 10_000,
-      validateOnly: false,
-    })
-    const acked: Acked[] = []
-    let isOver = false
-    const writer = write(new Producer(cluster), acked, () => isOver)
-    for (let kill = 0; kill < kills; kill++) {
-      await pause(Math.random() * RUN_MS_MAX)
-      child.kill('SIGKILL')
-      await gone(child)
-      child = startNode(file)
-      await ready(httpPort)
-    }
-    isOver = true
-    await writer
-    const faults = check(acked, await readAll(cluster))
-    for (const fault of faults.slice(0, 20)) process.stdout.write(`${fault}\n`)
-    process.stdout.write(
-      `${kills} kills, ${acked.length} acknowledged records, ${faults.length} faults\n`,
-    )
-    process.exitCode = faults.length === 0 ? 0 : 1
-  } finally {
-    await cluster.close()
-    child.kill('SIGKILL')
-    await gone(child)
-    rmSync(directory, { recursive: true, force: true })
+  const flags = parseFlags()
+  const libs = flags.peer === 'kafka' ? { kafkaLibs: await prepareKafkaLibs() } : {}
+  const server = await startServer({ peer: flags.peer, ...libs })
+  const print = (line: string) => process.stdout.write(`${line}\n`)
+  print(`seed ${flags.seed}, ${flags.kills} kills, ${server.directory}`)
+  await makeTopic(server.ports.kafka, { name: TOPIC, partitions: PARTITIONS })
+  const random = seeded(flags.seed)
+  const load = await (flags.client === 'confluent' ? startConfluentLoad : startRawLoad)(server)
+  const startsMs: number[] = []
+  for (let kill = 1; kill <= flags.kills; kill++) {
+    await sleep(UP_MIN_MS + random() * (UP_MAX_MS - UP_MIN_MS))
+    await server.kill()
+    const begin = performance.now()
+    await server.start()
+    startsMs.push(performance.now() - begin)
+    if (kill % 10 === 0) print(`${kill} kills`)
   }
+  await sleep(UP_MAX_MS)
+  const acked = await load.finish()
+  const faults: string[] = []
+  let count = 0
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const found = await readPartition(server.ports.kafka, partition)
+    faults.push(...compare(partition, acked[partition]!, found))
+    count += acked[partition]!.length
+  }
+  startsMs.sort((a, b) => a - b)
+  const median = startsMs[startsMs.length >> 1] ?? 0
+  print(`${count} records acknowledged; start after a kill: median ${median.toFixed(0)} ms`)
+  for (const fault of faults) print(`FAIL ${fault}`)
+  if (faults.length === 0) await server.remove()
+  else await server.stop()
+  print(`${faults.length === 0 ? 1 : 0} passed, ${faults.length === 0 ? 0 : 1} failed`)
+  process.exit(faults.length === 0 ? 0 : 1)
 }
 
 await main()

@@ -76,7 +76,7 @@ export async function makeTopic(port: number, topic: NewTopic): Promise<void> {
 
 /** Sends one record to each partition, again and again, until each took one. */
 export async function waitUntilWritable(port: number, topics: readonly NewTopic[]): Promise<void> {
-  const batch = recordBatch({ recordCount: 1, valueBytes: 1 })
+  const batch = recordBatch({ values: [Buffer.from('x')] })
   const missing = topics.flatMap(({ name, partitions }) =>
     Array.from({ length: partitions }, (_, partition) => produceFrame(name, partition, batch, 1)),
   )

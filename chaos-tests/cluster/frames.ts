@@ -1,9 +1,9 @@
 /*
- * Prebuilt request frames for the load generator, so that the measured node is the bottleneck and
+ * Prebuilt request frames for load generators, so that the measured node is the bottleneck and
  * not a client. Invariant: a frame differs between two sends only in its correlation id, four bytes
  * at CORRELATION_POSITION. Layouts: Produce v12, Fetch v12, CreateTopics v5, Metadata v9.
  */
-import { crc32c } from '../base/crc32c.ts'
+import { crc32c } from '../../base/crc32c.ts'
 
 /** Behind the frame's length (4), the api key (2) and the version (2). */
 export const CORRELATION_POSITION = 8
@@ -102,15 +102,13 @@ function request(apiKey: number, version: number): FrameWriter {
 }
 
 export interface BatchOptions {
-  recordCount: number
-  valueBytes: number
+  /** One record for each value; built by `sampleValues` where the content does not matter. */
+  values: readonly Uint8Array[]
   /** Compressed records and their codec's number, for a codec that the caller has applied. */
   compress?: { codec: number; apply: (records: Buffer) => Buffer }
   producerId?: number
   producerEpoch?: number
   baseSequence?: number
-  /** The first value's first bytes, for telling records apart. */
-  firstValue?: Buffer
 }
 
 /** Printable, poorly compressible bytes: half random, so that lz4 gains about a third. */
@@ -124,15 +122,15 @@ export function sampleValue(sizeBytes: number, seed: number): Buffer {
   return value
 }
 
+export function sampleValues(count: number, sizeBytes: number): Buffer[] {
+  return Array.from({ length: count }, (_, i) => sampleValue(sizeBytes, i))
+}
+
 /** One record batch (magic 2) as a producer sends it. */
 export function recordBatch(options: BatchOptions): Buffer {
   const nowMs = Date.now()
   const records = new FrameWriter()
-  for (let i = 0; i < options.recordCount; i++) {
-    const value =
-      i === 0 && options.firstValue !== undefined
-        ? options.firstValue
-        : sampleValue(options.valueBytes, i)
+  for (const [i, value] of options.values.entries()) {
     const body = new FrameWriter().int8(0).varint(0).varint(i).varint(-1)
     const record = body.varint(value.length).raw(value).varint(0).bytes()
     records.varint(record.length).raw(record)
@@ -143,13 +141,13 @@ export function recordBatch(options: BatchOptions): Buffer {
   batch.writeInt32BE(-1, 12)
   batch.writeInt8(2, 16)
   batch.writeInt16BE(options.compress?.codec ?? 0, 21)
-  batch.writeInt32BE(options.recordCount - 1, 23)
+  batch.writeInt32BE(options.values.length - 1, 23)
   batch.writeBigInt64BE(BigInt(nowMs), 27)
   batch.writeBigInt64BE(BigInt(nowMs), 35)
   batch.writeBigInt64BE(BigInt(options.producerId ?? -1), 43)
   batch.writeInt16BE(options.producerEpoch ?? -1, 51)
   batch.writeInt32BE(options.baseSequence ?? -1, 53)
-  batch.writeInt32BE(options.recordCount, 57)
+  batch.writeInt32BE(options.values.length, 57)
   payload.copy(batch, BATCH_HEADER_BYTES)
   batch.writeUInt32BE(crc32c(batch, 21, batch.length) >>> 0, 17)
   return batch
@@ -254,6 +252,11 @@ export class AnswerReader {
     }
   }
 
+  varint(): number {
+    const value = this.uvarint() >>> 0
+    return (value >>> 1) ^ -(value & 1)
+  }
+
   skipCompact(): void {
     const sizeBytes = this.uvarint() - 1
     this.position += Math.max(0, sizeBytes)
@@ -285,6 +288,8 @@ export interface FetchAnswer {
   error: number
   highWatermark: number
   recordBytes: number
+  /** Where the records begin in the answer. */
+  recordsPosition: number
 }
 
 export function fetchAnswer(answer: Buffer, start: number): FetchAnswer {
@@ -294,7 +299,7 @@ export function fetchAnswer(answer: Buffer, start: number): FetchAnswer {
   const topError = reader.int16()
   reader.int32()
   if (reader.uvarint() < 2) {
-    return { error: topError, highWatermark: -1, recordBytes: 0 }
+    return { error: topError, highWatermark: -1, recordBytes: 0, recordsPosition: 0 }
   }
   reader.skipCompact()
   reader.uvarint()
@@ -311,5 +316,34 @@ export function fetchAnswer(answer: Buffer, start: number): FetchAnswer {
   }
   reader.int32()
   const recordBytes = Math.max(0, reader.uvarint() - 1)
-  return { error: topError || error, highWatermark, recordBytes }
+  const recordsPosition = reader.position
+  return { error: topError || error, highWatermark, recordBytes, recordsPosition }
+}
+
+/** Offsets and values of the uncompressed batches in buffer[start, end); a cut batch ends them. */
+export function* recordValues(
+  buffer: Buffer,
+  start: number,
+  end: number,
+): Generator<{ offset: number; value: Buffer }> {
+  for (let at = start; at + BATCH_HEADER_BYTES <= end; ) {
+    const batchEnd = at + 12 + buffer.readInt32BE(at + 8)
+    if (batchEnd > end) return
+    const baseOffset = Number(buffer.readBigInt64BE(at))
+    const reader = new AnswerReader(buffer, at + BATCH_HEADER_BYTES)
+    const count = buffer.readInt32BE(at + 57)
+    for (let i = 0; i < count; i++) {
+      const sizeBytes = reader.varint()
+      const recordEnd = reader.position + sizeBytes
+      reader.position++
+      reader.varint()
+      const offset = baseOffset + reader.varint()
+      const keyBytes = Math.max(0, reader.varint())
+      reader.position += keyBytes
+      const valueBytes = Math.max(0, reader.varint())
+      yield { offset, value: buffer.subarray(reader.position, reader.position + valueBytes) }
+      reader.position = recordEnd
+    }
+    at = batchEnd
+  }
 }
