@@ -1,61 +1,51 @@
 /**
- * One partition's records on disk: appends, group sync, reads, retention. Opening is in
- * recovery.ts, reading in reader.ts, searches by time in time-search.ts.
+ * One partition's records on disk: the calls that replicas, handlers and maintenance make.
  *
- * Invariants: syncedOffset <= writtenOffset <= logEndOffset; a batch is stored as it came, apart from
- * its offset and epoch; after a failed sync nothing is written again; a write that the disk refused
- * leaves no trace in the log.
+ * Invariants: offsets below `syncedOffset` survive a power loss; what is served passed its checks
+ * in the very bytes that leave; operations that wait for the disk (sync, truncation, repair,
+ * retention, compaction) follow each other, and appends go on beside them except while the end of
+ * the log itself is changed; a log whose write or sync failed takes no append again.
  */
 import { assert } from '../base/assert.ts'
-import { StorageError } from '../base/errors.ts'
-import { type AppendRules, checkBatch, type RecordError } from './batch.ts'
+import { CorruptionError, StorageError } from '../base/errors.ts'
+import { Appender, isPassing, storageErrorCode } from './appender.ts'
 import { LEADER_EPOCHS, writeChecked } from './checkpoints.ts'
+import type {
+  AbortedRange,
+  CleanableLog,
+  CleanableSegment,
+  CleanedSegment,
+  LastOfProducer,
+} from './cleanable.ts'
+import { discard, Replacement, replaceSegments, setAside, syncIndexes } from './compaction.ts'
 import type { LogConfig } from './config.ts'
 import type { EpochEnd } from './epochs.ts'
-import { KAFKA_STORAGE_ERROR, NONE } from './errors.ts'
-import { BufferPool } from './files.ts'
-import { writeInt32, writeInt64 } from './format.ts'
-import type { LogOptions, LogState } from './log-state.ts'
+import { KAFKA_STORAGE_ERROR } from './errors.ts'
+import type { DamagedRange, LogOptions, LogState } from './log-state.ts'
+import type { AppendContext, AppendOutcome } from './outcome.ts'
 import { encodeSnapshot } from './producer-snapshot.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
-import { producersAt } from './rebuild.ts'
+import { rebuildSegment } from './rebuild.ts'
 import { openState } from './recovery.ts'
-import { replayBatch } from './replay.ts'
-import { expiredSegments, rollAfterMs } from './retention.ts'
-import { RELATIVE_OFFSET_MAX, type Segment } from './segment.ts'
-import { makeFile, removeSegment, snapshotPath } from './segment-files.ts'
+import { expiredSegments } from './retention.ts'
+import { removeIfThere, snapshotOffsets, snapshotPath } from './segment-files.ts'
 import { type FoundOffset, searchMaxTimestamp, searchTime } from './time-search.ts'
-import { readMarker } from './transactions.ts'
+import { truncateFully, truncateLog } from './truncation.ts'
 
 export { DEFAULT_LOG_CONFIG, type LogConfig } from './config.ts'
 export type { EpochEnd } from './epochs.ts'
-export type { LogOptions, LogParts } from './log-state.ts'
+export type { DamagedRange, LogOptions, LogParts } from './log-state.ts'
+export { type AppendContext, AppendOutcome } from './outcome.ts'
 export { ReadPlan } from './read-plan.ts'
+export type { FoundOffset } from './time-search.ts'
 
-/** Reused by the caller: `append` fills every field. */
-export class AppendOutcome {
-  /** Kafka error code, 0 when appended (or a duplicate). */
-  error = 0
-  message: string | undefined = undefined
-  recordErrors: readonly RecordError[] = []
-  firstOffset = -1
-  lastOffset = -1
-  /** -1 unless the topic uses LogAppendTime. */
-  logAppendTimeMs = -1
-  logStartOffset = -1
-  isDuplicate = false
-  recordCount = 0
-  sizeBytes = 0
-}
-
-/** Mutable, so that a caller can use one object for all its appends. */
-export interface AppendContext {
-  leaderEpoch: number
-  nowMs: number
-  origin: 'client' | 'coordinator' | 'raft'
-  allowsZstd: boolean
-}
+/** Write-back is kept flowing: a sync in the background per so many bytes, whatever the policy. */
+const BACKGROUND_SYNC_BYTES = 16_777_216
+/** No record waits longer than this for a sync, whatever the policy. */
+const SYNC_AT_LEAST_MS = 60_000
+/** A snapshot of the producers saves a start from reading more than this. */
+const SNAPSHOT_BYTES = 16_777_216
 
 export interface AbortedTransaction {
   readonly producerId: number
@@ -72,40 +62,45 @@ export interface ActiveProducer {
   readonly currentTransactionStartOffset: number
 }
 
-/** From here on a batch is written by itself, at once. */
-const LARGE_BYTES = 32_768
-/** In modes without sync before the answer: so much is written before a sync begins anyway. */
-const WRITE_BACK_BYTES = 16_777_216
-const INDEX_ENTRY_BYTES = 8
-const NO_RECORD_ERRORS: readonly RecordError[] = []
-
-export class PartitionLog {
-  readonly topic: string
-  readonly partition: number
-  readonly directory: string
-  isFailed = false
+export class PartitionLog implements CleanableLog {
   readonly #state: LogState
   readonly #reader: LogReader
-  readonly #rules: { -readonly [K in keyof AppendRules]: AppendRules[K] }
-  #gather: Buffer | undefined
-  #gathered = 0
-  /** The producers are read again after a write that was refused. */
-  #isRebuilding = false
-  #isSyncing = false
-  #unsyncedBytes = 0
+  #appender: Appender | undefined = undefined
+  #failure: unknown
+  #isClosed = false
+  /** The end of the log is being changed: no append meanwhile. */
+  #isChanging = false
+  /** A write failed inside an append: `write` says so to the owner of the records that went with it. */
+  #pendingError: unknown
+  #busy: Promise<void> | undefined = undefined
+  #unsyncedSinceMs = -1
+  #highWatermark = 0
+  #bytesAtSnapshot = 0
+  readonly #removals = new Map<string, { cancel(): void }>()
 
   private constructor(state: LogState) {
-    this.topic = state.topic
-    this.partition = state.partition
-    this.directory = state.directory
     this.#state = state
     this.#reader = new LogReader(state)
-    this.#rules = rulesOf(state.config)
   }
 
-  /** Opens or makes the log. Throws StorageError. */
+  /**
+   * Opens the log in its directory, which is made when missing. After an unclean stop what lies
+   * behind the recovery point is checked, and cut at the first unfinished batch. Throws StorageError.
+   */
   static async open(options: LogOptions): Promise<PartitionLog> {
     return new PartitionLog(await openState(options))
+  }
+
+  get topic(): string {
+    return this.#state.topic
+  }
+
+  get partition(): number {
+    return this.#state.partition
+  }
+
+  get directory(): string {
+    return this.#state.directory
   }
 
   get config(): LogConfig {
@@ -116,7 +111,7 @@ export class PartitionLog {
     return this.#state.logStartOffset
   }
 
-  /** The next offset to be given; may be ahead of the page cache. */
+  /** Next offset to be given; may be ahead of the page cache. */
   get logEndOffset(): number {
     return this.#state.logEndOffset
   }
@@ -131,19 +126,55 @@ export class PartitionLog {
     return this.#state.syncedOffset
   }
 
+  /** For the checkpoint: as `syncedOffset`, but not beyond what the files beside the records cover. */
+  get recoveryPoint(): number {
+    const { segments, epochs, syncedOffset } = this.#state
+    let point = Math.min(syncedOffset, epochs.unsavedFrom ?? syncedOffset)
+    for (const segment of segments) {
+      if (segment.isSealed && !segment.areIndexesDurable) {
+        point = Math.min(point, segment.baseOffset)
+        break
+      }
+    }
+    return point
+  }
+
   /** First offset of the oldest open transaction. */
   get firstUnstableOffset(): number | undefined {
     return this.#state.producers.firstOpenOffset
+  }
+
+  /**
+   * End of what read_committed may see: below the watermark, and below each transaction that is
+   * open or whose marker is not below the watermark.
+   */
+  lastStableOffset(highWatermark: number): number {
+    const undecided = this.#state.producers.firstUndecidedOffset(highWatermark)
+    return undecided === undefined ? highWatermark : Math.min(undecided, highWatermark)
   }
 
   get latestEpoch(): number {
     return this.#state.epochs.latest
   }
 
+  /** A write or sync failed for good. */
+  get isFailed(): boolean {
+    return this.#failure !== undefined
+  }
+
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** Durable records that a start found lost or damaged: kept, not served. For the owner to decide. */
+  get damage(): readonly DamagedRange[] {
+    return this.#state.damage
+  }
+
   /**
-   * Leader append of the one batch in source[start, end). Checks it, answers duplicates of an
-   * idempotent producer with their offsets, gives offset and epoch in place. Never throws for bad
-   * input, keeps nothing of `source`.
+   * Leader append of the one batch in source[start, end): checked, deduplicated, given offsets and
+   * the epoch. Nothing of `source` is kept; large batches may get their header fields in place.
+   * Never throws for bad input; the outcome has Kafka's error code.
    */
   append(
     source: Buffer,
@@ -152,292 +183,210 @@ export class PartitionLog {
     context: AppendContext,
     outcome: AppendOutcome,
   ): void {
-    const state = this.#state
-    const { verdict } = state.shared
-    reset(outcome, state.logStartOffset)
-    if (this.isFailed || this.#isRebuilding) {
-      outcome.error = KAFKA_STORAGE_ERROR
+    const appender = this.#writable()
+    if (appender === undefined) {
+      refuse(outcome, KAFKA_STORAGE_ERROR, this.#state.logStartOffset)
       return
     }
-    const rules = this.#rules
-    rules.allowsZstd = context.allowsZstd
-    rules.isClient = context.origin === 'client'
-    checkBatch(source, start, end, rules, context.nowMs, verdict)
-    if (verdict.error === NONE && verdict.producerId >= 0)
-      this.#checkProducer(source, start, end, outcome)
-    if (outcome.isDuplicate) return
-    if (verdict.error !== NONE || outcome.error !== NONE) {
-      state.parts.probe.refusedBatches++
-      if (outcome.error === NONE) outcome.error = verdict.error
-      outcome.message = verdict.message
-      outcome.recordErrors = verdict.recordErrors
-      return
-    }
-    const bytes = verdict.rewritten ?? source
-    const at = verdict.rewritten === undefined ? start : 0
+    const endOffset = this.#state.logEndOffset
     try {
-      this.#store(bytes, at, at + verdict.sizeBytes, context, outcome)
+      appender.append(source, start, end, context, outcome)
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error
-      this.#onRefusedWrite(error)
-      reset(outcome, state.logStartOffset)
-      outcome.error = KAFKA_STORAGE_ERROR
+      refuse(outcome, storageErrorCode(error), this.#state.logStartOffset)
+      if (this.#state.logEndOffset < endOffset) this.#pendingError = error
+      this.#onWriteError(error)
     }
   }
 
-  #checkProducer(source: Buffer, start: number, end: number, outcome: AppendOutcome): void {
-    const { producers, shared, parts } = this.#state
-    const { verdict } = shared
-    if (verdict.isControl) {
-      const marker = readMarker(source, start, end)
-      if (marker === undefined) return
-      const { producerId, producerEpoch, coordinatorEpoch } = marker
-      outcome.error = producers.checkMarker(producerId, producerEpoch, coordinatorEpoch)
-      return
+  /**
+   * Follower append of whole batches with offsets and epochs, the first at or behind the end of the
+   * log. Throws CorruptionError for bytes that can't follow, StorageError.
+   */
+  appendAsFollower(source: Buffer, start: number, end: number): void {
+    const appender = this.#writable()
+    if (appender === undefined) {
+      throw new StorageError('UNKNOWN', this.directory, 'append to', { cause: this.#failure })
     }
-    const isIdempotent = verdict.baseSequence >= 0
-    const duplicate = isIdempotent ? producers.findDuplicate(verdict) : undefined
-    if (duplicate !== undefined) {
-      parts.probe.duplicateBatches++
-      outcome.isDuplicate = true
-      outcome.lastOffset = duplicate.lastOffset
-      outcome.firstOffset = duplicate.lastOffset - duplicate.offsetDelta
-      return
-    }
-    outcome.error = producers.check(verdict, isIdempotent && this.#rules.isClient)
-  }
-
-  #store(
-    bytes: Buffer,
-    at: number,
-    end: number,
-    context: AppendContext,
-    outcome: AppendOutcome,
-  ): void {
-    const state = this.#state
-    const { verdict } = state.shared
-    const size = end - at
-    this.#rollIfDue(size, verdict.maxTimestampMs, verdict.lastOffsetDelta)
-    const firstOffset = state.logEndOffset
-    const lastOffset = firstOffset + verdict.lastOffsetDelta
-    writeInt64(bytes, at, firstOffset)
-    writeInt32(bytes, at + 12, context.leaderEpoch)
-    const segment = state.active
-    segment.load()
-    if (size >= LARGE_BYTES) {
-      this.write()
-      this.#writeOut(segment, bytes, at, end)
-    } else this.#keep(bytes, at, end)
-    segment.note(
-      segment.sizeBytes,
-      size,
-      lastOffset,
-      verdict.maxTimestampMs,
-      state.config.indexIntervalBytes,
-    )
-    segment.sizeBytes += size
-    state.logEndOffset = lastOffset + 1
-    state.epochs.assign(context.leaderEpoch, firstOffset)
-    const aborted = replayBatch(state.producers, bytes, at, end, firstOffset, context.nowMs)
-    if (aborted !== undefined) segment.aborted!.push(aborted)
-    if (size >= LARGE_BYTES) state.writtenOffset = state.logEndOffset
-    outcome.firstOffset = firstOffset
-    outcome.lastOffset = lastOffset
-    outcome.logAppendTimeMs = state.config.timestampType === 'LogAppendTime' ? context.nowMs : -1
-    outcome.recordCount = verdict.recordCount
-    outcome.sizeBytes = size
-    const { probe } = state.parts
-    probe.appendedBatches++
-    probe.appendedRecords += verdict.recordCount
-    probe.appendedBytes += size
-  }
-
-  #keep(bytes: Buffer, at: number, end: number): void {
-    const size = end - at
-    const { buffers } = this.#state.shared
-    if (this.#gather !== undefined && this.#gathered + size > this.#gather.length) {
-      const grownBytes = this.#gathered + size
-      if (grownBytes > BufferPool.largestBytes) this.write()
-      else {
-        const grown = buffers.take(grownBytes)
-        this.#gather.copy(grown, 0, 0, this.#gathered)
-        buffers.give(this.#gather)
-        this.#gather = grown
-      }
-    }
-    this.#gather ??= buffers.take(size)
-    bytes.copy(this.#gather, this.#gathered, at, end)
-    this.#gathered += size
-  }
-
-  /** Gathered bytes to the page cache. Throws StorageError; then they are no part of the log. */
-  write(): void {
-    const gather = this.#gather
-    if (gather === undefined) return
-    const state = this.#state
     try {
-      this.#writeOut(state.active, gather, 0, this.#gathered)
+      appender.appendAsFollower(source, start, end)
     } catch (error) {
-      if (error instanceof StorageError) this.#onRefusedWrite(error)
+      if (error instanceof StorageError) this.#onWriteError(error)
       throw error
     }
-    state.shared.buffers.give(gather)
-    this.#gather = undefined
-    this.#gathered = 0
-    state.writtenOffset = state.active.nextOffset
-    state.checkOrder()
-    if (state.config.flush !== 'group' && this.#unsyncedBytes >= WRITE_BACK_BYTES) this.#writeBack()
   }
 
-  #writeOut(segment: Segment, bytes: Buffer, start: number, end: number): void {
+  #writable(): Appender | undefined {
+    assert(!this.#isClosed, 'a closed log takes no append')
+    if (this.#failure !== undefined || this.#isChanging) return undefined
+    if (this.#pendingError !== undefined) return undefined
+    this.#appender ??= new Appender(this.#state)
+    if (this.#appender.needsRepair) {
+      this.#state.parts.probe.fullDiskRefusals++
+      this.#startRepair(this.#appender)
+      return undefined
+    }
+    return this.#appender
+  }
+
+  /** Gathered bytes to the page cache: one write. Throws StorageError: they are then out of the log. */
+  write(): void {
+    if (this.#pendingError !== undefined) {
+      const error = this.#pendingError
+      this.#pendingError = undefined
+      throw error
+    }
+    const appender = this.#appender
+    if (appender === undefined || this.#failure !== undefined) return
+    try {
+      appender.write()
+    } catch (error) {
+      this.#onWriteError(error)
+      throw error
+    }
+    this.#keepFlowing()
+  }
+
+  #keepFlowing(): void {
+    const { active, config, parts, syncedOffset, writtenOffset } = this.#state
+    if (syncedOffset === writtenOffset) return
+    if (this.#unsyncedSinceMs < 0) this.#unsyncedSinceMs = parts.clock.monotonicMs()
+    const isLong = active.writtenBytes - active.syncedBytes >= BACKGROUND_SYNC_BYTES
+    const isMany = writtenOffset - syncedOffset >= config.flushMessages
+    if ((isLong || isMany) && this.#busy === undefined) this.#inBackground(this.sync())
+  }
+
+  #onWriteError(error: unknown): void {
     const { parts } = this.#state
-    if (segment.writtenBytes === 0) this.#state.isDirectoryDirty = true
-    const startedMs = parts.clock.monotonicMs()
-    segment.file.use().write(bytes, start, end, segment.writtenBytes)
-    parts.probe.writeSeconds.observe((parts.clock.monotonicMs() - startedMs) / 1000)
-    segment.file.isDirty = true
-    segment.writtenBytes += end - start
-    this.#unsyncedBytes += end - start
-    parts.probe.writes++
-    parts.probe.writtenBytes += end - start
+    if (isPassing(error)) {
+      parts.probe.fullDiskRefusals++
+      if (this.#appender?.needsRepair) this.#startRepair(this.#appender)
+      return
+    }
+    this.#fail(error)
   }
 
-  #writeBack(): void {
-    if (this.#isSyncing) return
-    this.sync().catch((error: unknown) => {
-      this.#state.parts.logger.error('A sync in the background failed.', {
-        ...this.#state.fields(),
-        error: String(error),
-      })
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#appender?.abandon()
+    const { parts } = this.#state
+    parts.probe.failedLogs++
+    parts.logger.error('A log is out of service: its storage failed.', {
+      ...this.#state.fields(),
+      error: error instanceof Error ? error.message : String(error),
     })
   }
 
-  /** The disk took no write: the log ends where it was written. A full disk passes, others do not. */
-  #onRefusedWrite(error: StorageError): void {
-    const state = this.#state
-    const { active } = state
-    if (this.#gather !== undefined) state.shared.buffers.give(this.#gather)
-    this.#gather = undefined
-    this.#gathered = 0
-    if (error.code !== 'ENOSPC') {
-      this.isFailed = true
-      state.parts.probe.failedLogs++
-      return
-    }
-    state.parts.probe.fullDiskRefusals++
-    state.logEndOffset = state.writtenOffset
-    active.nextOffset = state.writtenOffset
-    active.sizeBytes = active.writtenBytes
-    const { index, timeIndex } = active
-    if (index !== undefined && timeIndex !== undefined) {
-      const kept = index.floor(Math.max(-1, state.writtenOffset - 1 - active.baseOffset))
-      index.truncate(kept + 1)
-      timeIndex.truncateAbove(Math.max(-1, state.writtenOffset - 1 - active.baseOffset))
-    }
-    state.epochs.truncateFromEnd(state.writtenOffset)
-    this.#rebuildProducers()
-  }
-
-  #rebuildProducers(): void {
-    if (this.#isRebuilding) return
-    this.#isRebuilding = true
-    const state = this.#state
-    producersAt(state, state.writtenOffset, state.producers).then(
-      () => {
-        this.#isRebuilding = false
-      },
-      (error: unknown) => {
-        this.isFailed = true
-        state.parts.logger.error('The state of producers can not be read again.', {
-          ...state.fields(),
-          error: String(error),
-        })
-      },
-    )
-  }
-
-  #rollIfDue(batchBytes: number, timestampMs: number, lastOffsetDelta: number): void {
-    const state = this.#state
-    const { active, config } = state
-    if (active.isEmpty) return
-    const firstMs = active.firstTimestampMs()
-    const indexBytes = (active.index?.count ?? 0) * INDEX_ENTRY_BYTES
-    const lastRelative = state.logEndOffset + lastOffsetDelta - active.baseOffset
-    const isDue =
-      active.sizeBytes + batchBytes > config.segmentBytes ||
-      indexBytes + INDEX_ENTRY_BYTES > config.segmentIndexBytes ||
-      lastRelative > RELATIVE_OFFSET_MAX ||
-      (firstMs >= 0 && timestampMs - firstMs > rollAfterMs(config, this.topic, active.baseOffset))
-    if (isDue) this.#roll()
-  }
-
-  /** A new active segment; the producers as they are now go to a snapshot beside it. */
-  #roll(): void {
-    const state = this.#state
-    this.write()
-    const old = state.active
-    if (old.isEmpty) return
-    old.load()
-    old.seal()
-    this.#saveSnapshot()
-    const fresh = state.newSegment(state.logEndOffset)
-    fresh.startEmpty(state.parts.clock.nowMs())
-    makeFile(state, fresh)
-    state.segments.push(fresh)
-    state.parts.probe.rolledSegments++
-  }
-
-  #saveSnapshot(): void {
-    const state = this.#state
-    const bytes = encodeSnapshot(state.producers)
-    const file = state.parts.disk.open(snapshotPath(state, state.logEndOffset), 'write')
-    try {
-      file.write(bytes, 0, bytes.length, 0)
-    } finally {
-      file.close()
-    }
-    state.isDirectoryDirty = true
-    state.snapshotOffset = state.logEndOffset
-  }
-
-  /** All that is written becomes durable; resolves with the offset. Calls never overlap. */
-  async sync(): Promise<number> {
-    assert(!this.#isSyncing, 'one sync at a time')
-    const state = this.#state
-    const { probe, disk, clock } = state.parts
-    const target = state.writtenOffset
-    const startedMs = clock.monotonicMs()
-    this.#isSyncing = true
-    this.#unsyncedBytes = 0
-    try {
-      for (const segment of state.segments.filter(isUnsynced)) await syncSegment(segment)
-      if (state.isDirectoryDirty) {
-        state.isDirectoryDirty = false
-        await disk.syncDirectory(state.directory)
+  #startRepair(appender: Appender): void {
+    if (this.#isChanging) return
+    this.#isChanging = true
+    const repair = this.#exclusive(async () => {
+      try {
+        if (appender.needsRepair) await appender.repair()
+      } finally {
+        this.#isChanging = false
       }
-    } catch (error) {
-      this.isFailed = true
-      probe.failedLogs++
-      throw error
+    })
+    repair.catch((error: unknown) => this.#onWriteError(error))
+  }
+
+  /** One operation on the files at a time. */
+  async #exclusive<T>(run: () => Promise<T>): Promise<T> {
+    while (this.#busy !== undefined) await this.#busy
+    const running = run()
+    const settled = running.then(
+      () => {},
+      () => {},
+    )
+    this.#busy = settled
+    try {
+      return await running
     } finally {
-      this.#isSyncing = false
+      this.#busy = undefined
     }
+  }
+
+  #inBackground(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!(error instanceof StorageError)) throw error
+    })
+  }
+
+  /**
+   * Makes durable what is written; resolves with the offset below which all is. Rejects with
+   * StorageError: the log is then out of service, since a sync is never tried again.
+   */
+  async sync(): Promise<number> {
+    if (this.#failure !== undefined) throw this.#failure
+    await this.#exclusive(() => this.#sync())
+    return this.#state.syncedOffset
+  }
+
+  async #sync(): Promise<void> {
+    const state = this.#state
+    const { clock, probe, disk } = state.parts
+    const target = state.writtenOffset
+    if (this.#isClosed) return
+    if (target === state.syncedOffset && !state.isDirectoryDirty) return
+    const startedMs = clock.monotonicMs()
+    const work: Promise<void>[] = []
+    for (let i = state.segments.length - 1; i >= 0; i--) {
+      const segment = state.segments[i]!
+      if (segment.writtenBytes > segment.syncedBytes) work.push(this.#syncSegment(segment))
+      else if (segment.nextOffset <= state.syncedOffset) break
+    }
+    if (state.isDirectoryDirty) {
+      state.isDirectoryDirty = false
+      work.push(disk.syncDirectory(state.directory))
+    }
+    try {
+      await Promise.all(work)
+    } catch (error) {
+      await Promise.allSettled(work)
+      this.#fail(error)
+      throw error
+    }
+    assert(target >= state.syncedOffset && target <= state.writtenOffset, 'syncs go forward')
+    state.syncedOffset = target
+    this.#unsyncedSinceMs = target === state.writtenOffset ? -1 : startedMs
     probe.syncs++
     probe.syncSeconds.observe((clock.monotonicMs() - startedMs) / 1000)
-    if (target > state.syncedOffset) state.syncedOffset = target
-    return state.syncedOffset
   }
 
+  async #syncSegment(segment: LogState['segments'][number]): Promise<void> {
+    const bytes = segment.writtenBytes
+    const file = segment.file.pin()
+    try {
+      await file.sync()
+    } finally {
+      segment.file.unpin()
+    }
+    segment.syncedBytes = Math.max(segment.syncedBytes, bytes)
+    if (segment.syncedBytes === segment.writtenBytes) segment.file.isDirty = false
+  }
+
+  /**
+   * Where to read from: the batch that holds `fromOffset`, or the next one. plan.error 1 outside
+   * of [logStartOffset, logEndOffset], 2 in damaged bytes, 56 when the file can't be read.
+   */
   locate(fromOffset: number, upTo: number, plan: ReadPlan): void {
+    assert(!this.#isClosed, 'a closed log is not read')
     this.#reader.locate(fromOffset, upTo, plan)
   }
 
-  /** Whole, checked batches below `upTo` into target at `at`. Throws CorruptionError, StorageError. */
+  /**
+   * Whole batches below `upTo` into target[at, at + limitBytes), checked; returns their bytes and
+   * moves the plan on. To have the first batch whatever its size, give at least
+   * `plan.firstBatchBytes`. A damaged batch ends the copy before it; when it is the first, throws
+   * CorruptionError. Throws StorageError.
+   */
   copy(plan: ReadPlan, upTo: number, target: Buffer, at: number, limitBytes: number): number {
+    assert(at + limitBytes <= target.length, 'the target has the room')
+    if (this.#isClosed) return 0
     return this.#reader.copy(plan, upTo, target, at, limitBytes)
   }
 
-  /** The same on the thread pool. */
+  /** The same through the thread pool, from one segment. */
   copyAsync(
     plan: ReadPlan,
     upTo: number,
@@ -445,41 +394,41 @@ export class PartitionLog {
     at: number,
     limitBytes: number,
   ): Promise<number> {
+    assert(at + limitBytes <= target.length, 'the target has the room')
+    if (this.#isClosed) return Promise.resolve(0)
     return this.#reader.copyAsync(plan, upTo, target, at, limitBytes)
   }
 
-  /** The first record below `upTo` that is at least that late. */
+  /** The first record below `upTo` that is not older. */
   offsetForTimestamp(timestampMs: number, upTo: number): Promise<FoundOffset | undefined> {
     return searchTime(this.#state, timestampMs, upTo)
   }
 
+  /** The first of the youngest records below `upTo`. */
   maxTimestamp(upTo: number): Promise<FoundOffset | undefined> {
     return searchMaxTimestamp(this.#state, upTo)
   }
 
-  /** KIP-101, KIP-279: the largest epoch at or below the requested one, and where it ends. */
+  /** KIP-101, KIP-279: end offset of the largest epoch at or below; -1, -1 when not known. */
   endOffsetForEpoch(requestedEpoch: number): EpochEnd {
     return this.#state.epochs.endOf(requestedEpoch, this.#state.logEndOffset)
   }
 
+  /** -1 when not known. */
   epochForOffset(offset: number): number {
     return this.#state.epochs.at(offset)
   }
 
+  /** For a fetch of [fromOffset, toOffset) with read_committed. Throws CorruptionError. */
   abortedTransactions(fromOffset: number, toOffset: number): AbortedTransaction[] {
-    const found: AbortedTransaction[] = []
-    const { segments } = this.#state
-    for (const segment of segments.slice(this.#state.segmentIndexOf(fromOffset))) {
-      for (const { producerId, firstOffset, lastOffset } of segment.aborted ?? []) {
-        if (lastOffset >= fromOffset && firstOffset < toOffset)
-          found.push({ producerId, firstOffset })
-      }
-    }
-    return found
+    return this.abortedRanges(fromOffset, toOffset).map(({ producerId, firstOffset }) => ({
+      producerId,
+      firstOffset,
+    }))
   }
 
   activeProducers(): ActiveProducer[] {
-    return [...this.#state.producers.values()].map((producer) => ({
+    return Array.from(this.#state.producers.values(), (producer) => ({
       producerId: producer.producerId,
       producerEpoch: producer.epoch,
       lastSequence: producer.lastSequence,
@@ -489,7 +438,7 @@ export class PartitionLog {
     }))
   }
 
-  /** DeleteRecords: what lies below is gone for readers at once, its segments at the next upkeep. */
+  /** DeleteRecords: earlier records are out of the log now, their segments go with `maintain`. */
   advanceLogStart(offset: number): void {
     const state = this.#state
     assert(offset <= state.logEndOffset, 'the start stays within the log')
@@ -498,43 +447,122 @@ export class PartitionLog {
     state.epochs.truncateFromStart(offset)
   }
 
-  /** Retention by time and size, producers that were silent for too long, sync by interval. */
-  async maintain(nowMs: number, highWatermark: number): Promise<void> {
-    if (this.isFailed) return
-    const state = this.#state
-    const expired = state.producers.expire(nowMs, state.shared.producerExpirationMs)
-    state.parts.probe.expiredProducers += expired
-    await this.#retain(nowMs, highWatermark)
-    if (state.config.flush === 'interval' && !this.#isSyncing) await this.sync()
+  /**
+   * Drops the batch that holds `offset` and all behind it: the log ends at that batch's base
+   * offset. Appends are refused until it resolves.
+   */
+  async truncateTo(offset: number): Promise<void> {
+    assert(offset >= this.#state.logStartOffset, 'a log is not cut before its start')
+    if (offset >= this.#state.logEndOffset) return
+    await this.#changeEnd(() => truncateLog(this.#state, offset))
   }
 
-  async #retain(nowMs: number, highWatermark: number): Promise<void> {
+  /** Empties the log; it goes on at `offset`. */
+  async truncateFullyAndStartAt(offset: number): Promise<void> {
+    await this.#changeEnd(() => truncateFully(this.#state, offset))
+  }
+
+  async #changeEnd(change: () => Promise<void>): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    this.#appender?.write()
+    while (this.#isChanging) await this.#busy
+    this.#isChanging = true
+    try {
+      await this.#exclusive(change)
+    } catch (error) {
+      this.#fail(error) // where the log ends is not known any more
+      throw error
+    } finally {
+      this.#isChanging = false
+      this.#reader.forgetHints()
+    }
+    this.#state.checkOrder()
+  }
+
+  /** Retention, roll by time, expiry of producers, syncs that are due, indexes to make again. */
+  async maintain(nowMs: number, highWatermark: number): Promise<void> {
+    if (this.#isClosed || this.#failure !== undefined) return
+    const { producers, shared, parts, config } = this.#state
+    this.#highWatermark = Math.min(highWatermark, this.#state.writtenOffset)
+    parts.probe.expiredProducers += producers.expire(nowMs, shared.producerExpirationMs)
+    if (this.#isChanging) return
+    const unsyncedMs = this.#unsyncedSinceMs
+    if (unsyncedMs >= 0) {
+      const limitMs = config.flush === 'interval' ? config.flushMs : SYNC_AT_LEAST_MS
+      const ageMs = parts.clock.monotonicMs() - unsyncedMs
+      if (ageMs >= Math.min(limitMs, SYNC_AT_LEAST_MS)) await this.sync()
+    }
+    await this.#exclusive(() => this.#retain(nowMs))
+    for (const segment of [...this.#state.segments]) {
+      if (!segment.needsRebuild || !segment.isSealed || segment.isGone) continue
+      await this.#exclusive(async () => {
+        if (!segment.isGone && !this.#isClosed) await rebuildSegment(this.#state, segment)
+      })
+    }
+  }
+
+  async #retain(nowMs: number): Promise<void> {
     const state = this.#state
+    if (this.#isClosed || this.#isChanging) return
     const facts = state.segments.map((segment) => ({
       baseOffset: segment.baseOffset,
       nextOffset: segment.nextOffset,
       sizeBytes: segment.sizeBytes,
-      largestTimestampMs: segment.largestTimestampMs(),
+      largestTimestampMs: segment.isEmpty ? nowMs : segment.largestTimestampMs(),
     }))
-    const limits = { nowMs, highWatermark, logStartOffset: state.logStartOffset }
-    const count = expiredSegments(facts, state.config, limits)
+    const { logStartOffset, config } = state
+    const highWatermark = this.#highWatermark
+    const limits = { nowMs, highWatermark, logStartOffset }
+    const count = expiredSegments(facts, config, limits)
     if (count === 0) return
-    if (count === state.segments.length) this.#roll()
-    const gone = state.segments.splice(0, count)
-    this.advanceLogStart(Math.min(state.active.baseOffset, gone.at(-1)!.nextOffset))
-    this.#reader.forgetHints()
-    for (const segment of gone) {
-      state.parts.logger.info('A segment was removed by retention.', {
-        ...state.fields(),
-        baseOffset: segment.baseOffset,
-      })
-      await removeSegment(state, segment)
-      state.parts.probe.deletedSegments++
+    if (count === state.segments.length) {
+      this.#appender ??= new Appender(state)
+      try {
+        this.#appender.roll(nowMs)
+      } catch (error) {
+        this.#onWriteError(storageErrorOnly(error))
+        return
+      }
+      // The new segment says where the log goes on: its name must last before the old ones go.
+      await state.parts.disk.syncDirectory(state.directory)
+      if (this.#isClosed) return
+    }
+    for (let i = 0; i < count; i++) await this.#dropOldest()
+    const least = state.segments[0]!.baseOffset
+    for (const offset of snapshotOffsets(state)) {
+      if (offset < least) await removeIfThere(state, snapshotPath(state, offset))
     }
   }
 
+  /** One at a time, each durable before the next: a crash leaves no hole. */
+  async #dropOldest(): Promise<void> {
+    const state = this.#state
+    assert(state.segments.length > 1, 'the active segment stays')
+    const segment = state.segments.shift()!
+    const { baseOffset } = state.segments[0]!
+    if (baseOffset > state.logStartOffset) {
+      state.logStartOffset = baseOffset
+      state.epochs.truncateFromStart(baseOffset)
+    }
+    state.syncedOffset = Math.max(state.syncedOffset, baseOffset)
+    setAside(state, segment, this.#removeLater)
+    state.parts.probe.deletedSegments++
+    await state.parts.disk.syncDirectory(state.directory)
+  }
+
+  readonly #removeLater = (path: string): void => {
+    const { clock, disk } = this.#state.parts
+    const timer = clock.after(this.#state.config.fileDeleteDelayMs, () => {
+      this.#removals.delete(path)
+      this.#inBackground(disk.remove(path))
+    })
+    this.#removals.set(path, timer)
+  }
+
   sizeBytes(): number {
-    return this.#state.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0)
+    let bytes = 0
+    for (const segment of this.#state.segments) bytes += segment.sizeBytes
+    return bytes
   }
 
   segmentCount(): number {
@@ -543,88 +571,183 @@ export class PartitionLog {
 
   updateConfig(config: LogConfig): void {
     this.#state.config = config
-    Object.assign(this.#rules, rulesOf(config))
+    this.#appender?.updateRules()
   }
 
-  /** Which epoch wrote what, on disk: before a recovery point that relies on it is written. */
+  /** Saves what stands beside the records, so that `recoveryPoint` may move on. Throws StorageError. */
   async checkpoint(): Promise<void> {
-    const { epochs, parts } = this.#state
-    if (epochs.unsavedFrom === undefined) return
-    const text = epochs.encode()
-    epochs.markSaved()
-    await writeChecked(parts.disk, `${this.directory}/${LEADER_EPOCHS}`, text)
+    if (this.#isClosed || this.#failure !== undefined || this.#isChanging) return
+    await this.#exclusive(() => this.#checkpoint(SNAPSHOT_BYTES))
   }
 
-  /** Everything durable, indexes and producers saved: the next start need not scan. */
-  async close(): Promise<void> {
+  async #checkpoint(snapshotBytes: number): Promise<void> {
     const state = this.#state
-    if (!this.isFailed) {
-      this.write()
-      if (!this.#isSyncing) await this.sync()
-      await this.checkpoint()
-      if (state.active.writtenBytes > 0) {
-        state.active.load()
-        state.active.noteTimeAtClose()
-        state.active.saveIndexes()
-      }
-      if (state.logEndOffset > 0) this.#saveSnapshot()
-      await state.parts.disk.syncDirectory(state.directory)
+    const { disk } = state.parts
+    if (state.epochs.unsavedFrom !== undefined) {
+      const text = state.epochs.encode()
+      state.epochs.markSaved()
+      await writeChecked(disk, `${state.directory}/${LEADER_EPOCHS}`, text)
     }
-    this.#release()
+    for (const segment of state.segments) {
+      if (!segment.isSealed || segment.areIndexesDurable || segment.needsRebuild) continue
+      await syncIndexes(state, segment)
+      segment.areIndexesDurable = true
+    }
+    const { active } = state
+    const isSaved = active.isEmpty || active.writtenBytes !== active.sizeBytes
+    if (isSaved || !active.isIndexLoaded()) return
+    const size = this.sizeBytes()
+    if (Math.abs(size - this.#bytesAtSnapshot) < snapshotBytes) return
+    this.#bytesAtSnapshot = size
+    active.saveIndexes()
+    await this.#snapshot()
   }
 
-  /** Lets go of the files without saving anything: the directory is going to be removed. */
-  abandon(): void {
-    this.isFailed = true
+  async #snapshot(): Promise<void> {
+    const state = this.#state
+    const offset = state.logEndOffset
+    if (state.snapshotOffset === offset) return
+    const before = state.snapshotOffset
+    const bytes = encodeSnapshot(state.producers)
+    assert(state.writtenOffset === offset, 'a snapshot is of written records')
+    await state.parts.disk.replaceFile(snapshotPath(state, offset), bytes)
+    state.snapshotOffset = offset
+    const isOfSegment = state.segments.some(({ baseOffset }) => baseOffset === before)
+    if (before >= 0 && !isOfSegment) await removeIfThere(state, snapshotPath(state, before))
+  }
+
+  /** Writes, syncs, saves all that a quick start needs. Rejects with StorageError when that failed. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    try {
+      if (this.#failure === undefined) {
+        while (this.#isChanging) await this.#busy
+        this.write()
+        await this.sync()
+        await this.#exclusive(() => this.#saveAll())
+      }
+    } finally {
+      await this.#stop()
+    }
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  async #saveAll(): Promise<void> {
+    const state = this.#state
+    const { active } = state
+    if (this.#appender?.needsRepair) await this.#appender.repair()
+    if (!active.isEmpty && active.isIndexLoaded()) {
+      active.noteTimeAtClose()
+      active.saveIndexes()
+    }
+    await this.#checkpoint(Number.POSITIVE_INFINITY)
+    if (state.logEndOffset > 0) await this.#snapshot()
+  }
+
+  async #stop(): Promise<void> {
+    while (this.#busy !== undefined) await this.#busy
     this.#release()
+    const removals = [...this.#removals.keys()].map((path) => removeIfThere(this.#state, path))
+    this.#removals.clear()
+    await Promise.all(removals)
   }
 
   #release(): void {
+    this.#isClosed = true
+    for (const timer of this.#removals.values()) timer.cancel()
     for (const segment of this.#state.segments) {
       segment.isGone = true
+      segment.file.isDirty = false
       segment.file.close()
     }
   }
-}
 
-function isUnsynced(segment: Segment): boolean {
-  return segment.syncedBytes < segment.writtenBytes
-}
-
-async function syncSegment(segment: Segment): Promise<void> {
-  const { writtenBytes } = segment
-  const file = segment.file.pin()
-  try {
-    await file.sync()
-  } finally {
-    segment.file.unpin()
+  /** Closes without saving and removes the directory. */
+  async delete(): Promise<void> {
+    this.abandon()
+    while (this.#busy !== undefined) await this.#busy
+    await this.#state.parts.disk.removeDirectory(this.directory)
   }
-  segment.syncedBytes = Math.max(segment.syncedBytes, writtenBytes)
-  if (segment.writtenBytes === writtenBytes) segment.file.isDirty = false
-}
 
-function rulesOf(config: LogConfig): AppendRules {
-  return {
-    maxMessageBytes: config.maxMessageBytes,
-    timestampType: config.timestampType,
-    timestampBeforeMaxMs: config.timestampBeforeMaxMs,
-    timestampAfterMaxMs: config.timestampAfterMaxMs,
-    requiresKey: config.isCompacted,
-    compressionType: config.compressionType,
-    allowsZstd: true,
-    isClient: true,
+  /** Lets go of files and timers at once, saves nothing: the directory goes, or the log failed. */
+  abandon(): void {
+    if (this.#isClosed) return
+    this.#appender?.abandon()
+    this.#release()
+    this.#removals.clear()
+  }
+
+  // What compaction sees.
+
+  cleanableLimit(): number {
+    const { active, syncedOffset } = this.#state
+    const stable = this.lastStableOffset(this.#highWatermark)
+    return Math.min(stable, active.baseOffset, syncedOffset)
+  }
+
+  closedSegments(): readonly CleanableSegment[] {
+    const closed = this.#state.segments.slice(0, -1)
+    for (const segment of closed) segment.load()
+    return closed
+  }
+
+  abortedRanges(fromOffset: number, toOffset: number): AbortedRange[] {
+    const { segments } = this.#state
+    const ranges: AbortedRange[] = []
+    for (let i = this.#state.segmentIndexOf(fromOffset); i < segments.length; i++) {
+      const segment = segments[i]!
+      if (segment.aborted === undefined) segment.load()
+      if (segment.aborted === undefined) {
+        throw new CorruptionError(segment.stem, 'the transaction index is damaged')
+      }
+      for (const entry of segment.aborted) {
+        if (entry.lastOffset >= fromOffset && entry.firstOffset < toOffset) ranges.push(entry)
+        if (entry.lastStableOffset >= toOffset) return ranges
+      }
+    }
+    return ranges
+  }
+
+  lastOfProducers(): ReadonlyMap<number, LastOfProducer> {
+    const result = new Map<number, LastOfProducer>()
+    for (const producer of this.#state.producers.values()) {
+      const lastDataOffset = producer.last?.lastOffset ?? -1
+      result.set(producer.producerId, { producerEpoch: producer.epoch, lastDataOffset })
+    }
+    return result
+  }
+
+  startCleaned(baseOffset: number): CleanedSegment {
+    return new Replacement(this.#state, baseOffset)
+  }
+
+  replace(replaced: readonly CleanableSegment[], cleaned: CleanedSegment): Promise<boolean> {
+    return this.#exclusive(async () => {
+      if (this.#isClosed || this.#failure !== undefined) {
+        await discard(this.#state, cleaned)
+        return false
+      }
+      return replaceSegments(this.#state, replaced, cleaned, this.#removeLater)
+    })
+  }
+
+  discardCleaned(cleaned: CleanedSegment): Promise<void> {
+    return discard(this.#state, cleaned)
   }
 }
 
-function reset(outcome: AppendOutcome, logStartOffset: number): void {
-  outcome.error = NONE
+function refuse(outcome: AppendOutcome, error: number, logStartOffset: number): void {
+  outcome.error = error
   outcome.message = undefined
-  outcome.recordErrors = NO_RECORD_ERRORS
+  outcome.recordErrors = []
   outcome.firstOffset = -1
   outcome.lastOffset = -1
   outcome.logAppendTimeMs = -1
   outcome.logStartOffset = logStartOffset
   outcome.isDuplicate = false
-  outcome.recordCount = 0
-  outcome.sizeBytes = 0
+}
+
+function storageErrorOnly(error: unknown): StorageError {
+  if (!(error instanceof StorageError)) throw error
+  return error
 }

@@ -45,10 +45,13 @@ export async function rebuildSegment(state: LogState, segment: Segment): Promise
   segment.saved.abortedCrc = 0
   segment.hasGaps = false
   const aborted: AbortedEntry[] = []
+  let expected = segment.baseOffset
   await scanIntact(segment, 0, (buffer, at, end, position, base, last) => {
     const interval = state.config.indexIntervalBytes
     segment.note(position, end - at, last, maxTimestampAt(buffer, at), interval)
     segment.nextOffset = nextOffset
+    if (position > 0 && base > expected) segment.hasGaps = true
+    expected = last + 1
     const entry = replayBatch(producers, buffer, at, end, base, parts.clock.nowMs())
     if (entry !== undefined) aborted.push(entry)
   })
@@ -89,4 +92,10 @@ export async function producersAt(
   }
   assert(from <= offset || state.segments[0]!.baseOffset > offset, 'a snapshot is not from later')
   return producers
+}
+
+/** After batches that producers were told of did not reach the log. */
+export async function rebuildProducers(state: LogState): Promise<void> {
+  state.producers.clear()
+  await producersAt(state, state.writtenOffset, state.producers)
 }

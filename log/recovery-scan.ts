@@ -115,6 +115,8 @@ class Tail {
   readonly #recoveryPoint: number
   readonly #isKnown: boolean
   #segment: Segment
+  /** Behind the last good batch: a later one shows a gap. */
+  #expected = -1
 
   constructor(state: LogState, recoveryPoint: number, isKnown: boolean) {
     this.#state = state
@@ -158,6 +160,7 @@ class Tail {
   ): Promise<ScanEnd | undefined> {
     const segment = this.#state.segments[i]!
     this.#segment = segment
+    this.#expected = -1
     const isLast = i === this.#state.segments.length - 1
     let from = { position, offset, epoch, allowsGaps: this.#allowsGaps(segment) }
     for (;;) {
@@ -175,6 +178,7 @@ class Tail {
         return { ...end, offset: Math.max(endOffset, end.offset) }
       }
       this.#damaged(end.offset, next.baseOffset)
+      this.#expected = -1
       from = { ...from, position: next.position, offset: next.baseOffset, epoch: end.epoch }
     }
   }
@@ -198,6 +202,8 @@ class Tail {
     const maxTimestampMs = maxTimestampAt(buffer, at)
     segment.note(position, end - at, lastOffset, maxTimestampMs, config.indexIntervalBytes)
     segment.nextOffset = nextOffset
+    if (this.#expected >= 0 && baseOffset > this.#expected) segment.hasGaps = true
+    this.#expected = lastOffset + 1
     epochs.assign(leaderEpochAt(buffer, at), baseOffset)
     const aborted = replayBatch(producers, buffer, at, end, baseOffset, parts.clock.nowMs())
     if (aborted !== undefined) segment.aborted!.push(aborted)

@@ -125,6 +125,7 @@ function openClean(state: LogState, listing: Listing, options: LogOptions): bool
   const isKnown = newest === endOffset && loadSnapshot(state, newest)
   if (!isKnown && endOffset > 0) return reset(active)
   state.logEndOffset = endOffset
+  state.isDirectoryDirty = true // a name may be newer than the last sync of the directory
   state.snapshotOffset = isKnown ? endOffset : -1
   return true
 }

@@ -46,7 +46,7 @@ export type VisitBatch = (
   position: number,
   baseOffset: number,
   lastOffset: number,
-) => boolean | void
+) => boolean | undefined
 
 /** Up to the first batch that could not stand there. Throws StorageError. */
 export async function scanSegment(
@@ -69,7 +69,6 @@ export async function scanSegment(
       if (!isGood(chunk, at, size, offset, epoch, start.allowsGaps)) return end(true)
       const baseOffset = baseOffsetAt(chunk, at)
       const lastOffset = baseOffset + lastOffsetDeltaAt(chunk, at)
-      if (baseOffset > offset && position > 0) segment.hasGaps = true
       epoch = leaderEpochAt(chunk, at)
       const isEnough = visit(chunk, at, at + size, position, baseOffset, lastOffset)
       offset = lastOffset + 1

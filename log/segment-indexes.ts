@@ -23,14 +23,19 @@ export const INDEX_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, ABORTED_SUFFIX, 
 const REBUILD_INTERVAL_BYTES = 4096
 
 /** Writes what the files lack, then the sums. Not synced. Throws StorageError. */
-export function saveIndexes(segment: Segment, disk: Disk): void {
+export function saveIndexes(segment: Segment, disk: Disk, suffix: string): void {
   const { index, timeIndex, saved } = segment
   assert(index !== undefined && timeIndex !== undefined, 'only loaded indexes are saved')
   const indexTail = index.encode(saved.index)
   const timeTail = timeIndex.encode(saved.time)
   // Kafka's tools want both files beside a segment, even when they are empty.
-  writeTail(disk, segment.stem + INDEX_SUFFIX, indexTail, saved.index * OFFSET_ENTRY_BYTES)
-  writeTail(disk, segment.stem + TIME_INDEX_SUFFIX, timeTail, saved.time * TIME_ENTRY_BYTES)
+  writeTail(disk, segment.stem + INDEX_SUFFIX + suffix, indexTail, saved.index * OFFSET_ENTRY_BYTES)
+  writeTail(
+    disk,
+    segment.stem + TIME_INDEX_SUFFIX + suffix,
+    timeTail,
+    saved.time * TIME_ENTRY_BYTES,
+  )
   saved.indexCrc = crc32c(indexTail, 0, indexTail.length, saved.indexCrc)
   saved.index = index.count
   saved.timeCrc = crc32c(timeTail, 0, timeTail.length, saved.timeCrc)
@@ -38,11 +43,16 @@ export function saveIndexes(segment: Segment, disk: Disk): void {
   const aborted = segment.aborted ?? []
   if (aborted.length > saved.aborted) {
     const tail = encodeAborted(aborted.slice(saved.aborted))
-    writeTail(disk, segment.stem + ABORTED_SUFFIX, tail, saved.aborted * ABORTED_ENTRY_BYTES)
+    writeTail(
+      disk,
+      segment.stem + ABORTED_SUFFIX + suffix,
+      tail,
+      saved.aborted * ABORTED_ENTRY_BYTES,
+    )
     saved.abortedCrc = crc32c(tail, 0, tail.length, saved.abortedCrc)
     saved.aborted = aborted.length
   }
-  const file = disk.open(segment.stem + SUMS_SUFFIX, 'write')
+  const file = disk.open(segment.stem + SUMS_SUFFIX + suffix, 'write')
   const sums = encodeSums(sumsOf(segment))
   try {
     file.write(sums, 0, sums.length, 0)

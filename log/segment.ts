@@ -108,7 +108,7 @@ export class Segment {
   }
 
   /** Max timestamp of the first batch, which times the roll; -1 when there is none. */
-  firstTimestampMs(): number {
+  get firstTimestampMs(): number {
     if (this.#firstTimestampMs === undefined) {
       if (this.writtenBytes < RECORDS_AT) return -1
       const { window } = this.#parts.shared
@@ -162,19 +162,47 @@ export class Segment {
 
   /** No more appends: the time index ends with the largest timestamp. */
   seal(): void {
+    this.load()
     this.#noteTime()
-    this.isSealed = true
     this.saveIndexes()
+    this.isSealed = true
   }
 
-  /** Unsealed at a clean stop, the time index says the same. */
-  saveIndexes(): void {
+  /** `suffix` is `.cleaned` for a replacement in the making. */
+  saveIndexes(suffix = ''): void {
     assert(this.sizeBytes === this.writtenBytes, 'indexes are saved for what is written')
-    saveIndexes(this, this.#parts.disk)
+    saveIndexes(this, this.#parts.disk, suffix)
   }
 
+  /** The time index of a segment that is not written for now ends with its largest timestamp. */
   noteTimeAtClose(): void {
     this.#noteTime()
+  }
+
+  /** After the end was cut: what is left of the indexes says what is known. The file says the rest. */
+  recountFromIndex(): void {
+    const time = this.timeIndex!
+    const index = this.index!
+    const isTimed = time.count > 0
+    this.maxTimestampMs = isTimed ? time.timestampAt(time.count - 1) : -1
+    this.maxTimestampOffset = isTimed ? this.baseOffset + time.offsetAt(time.count - 1) : -1
+    const last = index.count === 0 ? 0 : index.positionAt(index.count - 1)
+    this.bytesSinceIndexEntry = this.writtenBytes - last
+    if (this.writtenBytes === 0) this.#firstTimestampMs = undefined
+    const { window } = this.#parts.shared
+    window.reset(this.file.use())
+    // The batches behind the last entry of the time index.
+    for (let position = last; position < this.writtenBytes; ) {
+      const at = window.headerAt(position, this.writtenBytes)
+      if (at < 0 || !this.isPlausible(window.buffer, at, position)) return
+      const maxTimestampMs = maxTimestampAt(window.buffer, at)
+      if (maxTimestampMs > this.maxTimestampMs) {
+        this.maxTimestampMs = maxTimestampMs
+        this.maxTimestampOffset =
+          baseOffsetAt(window.buffer, at) + lastOffsetDeltaAt(window.buffer, at)
+      }
+      position += batchSizeAt(window.buffer, at)
+    }
   }
 
   isIndexLoaded(): boolean {

@@ -1,0 +1,170 @@
+/**
+ * How compaction puts a segment in the place of others. Names go `.cleaned` -> `.swap` -> final,
+ * each step durable before the next (see swap.ts).
+ */
+import { assert } from '../base/assert.ts'
+import type { AbortedRange, CleanableSegment, CleanedSegment } from './cleanable.ts'
+import {
+  baseOffsetAt,
+  batchSizeAt,
+  lastOffsetDeltaAt,
+  maxTimestampAt,
+  RECORDS_AT,
+} from './format.ts'
+import type { LogState } from './log-state.ts'
+import { LOG_SUFFIX, type Segment } from './segment.ts'
+import { removeIfThere } from './segment-files.ts'
+import { INDEX_SUFFIXES } from './segment-indexes.ts'
+import { CLEANED_SUFFIX, DELETED_SUFFIX, renameSwapped, SWAP_SUFFIX } from './swap.ts'
+
+/** Each batch gets an index entry: what compaction leaves has gaps, so its offsets need a witness. */
+const EVERY_BATCH = -1
+const FILE_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES]
+
+export class Replacement implements CleanedSegment {
+  readonly segment: Segment
+
+  /** Throws StorageError. */
+  constructor(state: LogState, baseOffset: number) {
+    const { disk, clock } = state.parts
+    const { stem } = state.newSegment(baseOffset)
+    for (const suffix of FILE_SUFFIXES) {
+      const path = stem + suffix + CLEANED_SUFFIX
+      if (disk.exists(path)) disk.rename(path, stem + suffix + DELETED_SUFFIX)
+    }
+    const file = state.shared.files.file(stem + LOG_SUFFIX + CLEANED_SUFFIX, 'write')
+    this.segment = state.newSegment(baseOffset, file)
+    this.segment.startEmpty(clock.nowMs())
+    this.segment.hasGaps = true
+    file.use()
+  }
+
+  get baseOffset(): number {
+    return this.segment.baseOffset
+  }
+
+  get sizeBytes(): number {
+    return this.segment.sizeBytes
+  }
+
+  append(source: Buffer, start: number, end: number): void {
+    const { segment } = this
+    segment.file.use().write(source, start, end, segment.writtenBytes)
+    segment.file.isDirty = true
+    for (let at = start; at < end; ) {
+      const size = batchSizeAt(source, at)
+      assert(size >= RECORDS_AT && at + size <= end, 'whole batches are appended')
+      const baseOffset = baseOffsetAt(source, at)
+      assert(baseOffset >= segment.nextOffset, 'batches are appended in order')
+      const lastOffset = baseOffset + lastOffsetDeltaAt(source, at)
+      const maxTimestampMs = maxTimestampAt(source, at)
+      segment.note(segment.writtenBytes, size, lastOffset, maxTimestampMs, EVERY_BATCH)
+      segment.writtenBytes += size
+      segment.sizeBytes = segment.writtenBytes
+      at += size
+    }
+  }
+
+  appendAborted(range: AbortedRange): void {
+    const { producerId, firstOffset, lastOffset, lastStableOffset } = range
+    this.segment.aborted!.push({ producerId, firstOffset, lastOffset, lastStableOffset })
+  }
+}
+
+/** Under the log's lock. False, and the files are removed, when `replaced` is not in the log any more. */
+export async function replaceSegments(
+  state: LogState,
+  replaced: readonly CleanableSegment[],
+  cleaned: CleanedSegment,
+  remove: (path: string) => void,
+): Promise<boolean> {
+  assert(cleaned instanceof Replacement, 'the replacement is of this log')
+  assert(replaced.length > 0 && replaced[0]!.baseOffset === cleaned.baseOffset)
+  const { disk } = state.parts
+  const segments: readonly CleanableSegment[] = state.segments
+  const from = segments.indexOf(replaced[0]!)
+  const isThere = replaced.every((segment, i) => segments[from + i] === segment)
+  if (from < 0 || !isThere || from + replaced.length >= state.segments.length) {
+    await discard(state, cleaned)
+    return false
+  }
+  const old = state.segments.slice(from, from + replaced.length)
+  const { segment } = cleaned
+  segment.nextOffset = old.at(-1)!.nextOffset
+  segment.noteTimeAtClose()
+  segment.saveIndexes(CLEANED_SUFFIX)
+  await syncFiles(state, segment.stem, CLEANED_SUFFIX)
+  segment.file.isDirty = false
+  segment.file.close()
+  // The log file is the last: where it has its `.swap` name, the indexes have theirs or are made again.
+  for (const suffix of [...INDEX_SUFFIXES, LOG_SUFFIX]) {
+    const path = segment.stem + suffix
+    if (disk.exists(path + CLEANED_SUFFIX)) disk.rename(path + CLEANED_SUFFIX, path + SWAP_SUFFIX)
+  }
+  await disk.syncDirectory(state.directory)
+  for (const gone of old) setAside(state, gone, remove)
+  await disk.syncDirectory(state.directory)
+  await renameSwapped(state, segment.stem)
+  state.segments.splice(from, old.length, placed(state, segment))
+  return true
+}
+
+/** The same segment under its final name. */
+function placed(state: LogState, cleaned: Segment): Segment {
+  const segment = state.newSegment(cleaned.baseOffset)
+  segment.writtenBytes = segment.sizeBytes = segment.syncedBytes = cleaned.writtenBytes
+  segment.nextOffset = cleaned.nextOffset
+  segment.createdMs = cleaned.createdMs
+  segment.isSealed = true
+  segment.areIndexesDurable = true
+  return segment
+}
+
+/** Out of the log: renamed to `.deleted` now, removed later by `remove`. The caller syncs the directory. */
+export function setAside(state: LogState, segment: Segment, remove: (path: string) => void): void {
+  const { disk } = state.parts
+  segment.isGone = true
+  segment.file.isDirty = false
+  segment.file.close()
+  for (const suffix of FILE_SUFFIXES) {
+    const path = segment.stem + suffix
+    if (!disk.exists(path)) continue
+    disk.rename(path, path + DELETED_SUFFIX)
+    remove(path + DELETED_SUFFIX)
+  }
+  state.isDirectoryDirty = true
+}
+
+export async function discard(state: LogState, cleaned: CleanedSegment): Promise<void> {
+  assert(cleaned instanceof Replacement, 'the replacement is of this log')
+  const { segment } = cleaned
+  segment.isGone = true
+  segment.file.isDirty = false
+  segment.file.close()
+  for (const suffix of FILE_SUFFIXES) {
+    await removeIfThere(state, segment.stem + suffix + CLEANED_SUFFIX)
+  }
+}
+
+/** Syncs the files of a segment that exist under this suffix. */
+export async function syncFiles(state: LogState, stem: string, suffix: string): Promise<void> {
+  const { disk } = state.parts
+  for (const kind of FILE_SUFFIXES) await syncFile(state, stem + kind + suffix)
+  assert(disk.exists(stem + LOG_SUFFIX + suffix), 'a segment has a log file')
+}
+
+async function syncFile(state: LogState, path: string): Promise<void> {
+  const { disk } = state.parts
+  if (!disk.exists(path)) return
+  const file = disk.open(path, 'write')
+  try {
+    await file.sync()
+  } finally {
+    file.close()
+  }
+}
+
+/** Index files of a closed segment, so that the recovery point may pass it. */
+export async function syncIndexes(state: LogState, segment: Segment): Promise<void> {
+  for (const suffix of INDEX_SUFFIXES) await syncFile(state, segment.stem + suffix)
+}

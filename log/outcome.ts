@@ -1,0 +1,25 @@
+/** What an append is told and what it answers. Both are reused by the caller: no object an append. */
+import type { RecordError } from './batch.ts'
+
+/** `append` fills every field. */
+export class AppendOutcome {
+  /** Kafka error code, 0 when appended (or a duplicate). */
+  error = 0
+  message: string | undefined = undefined
+  recordErrors: readonly RecordError[] = []
+  firstOffset = -1
+  lastOffset = -1
+  /** -1 unless the topic uses LogAppendTime. */
+  logAppendTimeMs = -1
+  logStartOffset = -1
+  isDuplicate = false
+  recordCount = 0
+  sizeBytes = 0
+}
+
+export interface AppendContext {
+  leaderEpoch: number
+  nowMs: number
+  origin: 'client' | 'coordinator' | 'raft'
+  allowsZstd: boolean
+}

@@ -1,0 +1,109 @@
+/**
+ * Cutting the end of a log: a follower's, when a new leader's log differs.
+ *
+ * Invariant: the recovery point is lowered durably before anything is removed, and what was removed
+ * is gone durably before the log is written again. Else a crash could mix old and new records.
+ */
+import { assert } from '../base/assert.ts'
+import { LEADER_EPOCHS, writeChecked } from './checkpoints.ts'
+import type { LogState } from './log-state.ts'
+import { rebuildProducers } from './rebuild.ts'
+import { Found, type Segment } from './segment.ts'
+import {
+  makeFile,
+  removeIfThere,
+  removeIndexes,
+  removeSegment,
+  snapshotOffsets,
+  snapshotPath,
+} from './segment-files.ts'
+
+/** Under the log's lock, with nothing gathered. */
+export async function truncateLog(state: LogState, offset: number): Promise<void> {
+  const { disk, logger } = state.parts
+  const found = new Found()
+  const i = state.segmentIndexOf(offset)
+  const segment = state.segments[i]!
+  segment.load()
+  segment.find(offset, found)
+  // Behind the last batch of a segment, or in damaged bytes: from there on.
+  const position = found.outcome === 'beyond' ? segment.writtenBytes : found.position
+  const endOffset = found.outcome === 'batch' ? Math.min(offset, found.baseOffset) : offset
+  logger.info('A log is truncated.', { ...state.fields(), offset: endOffset })
+  await state.shared.beforeTruncate(state.directory, endOffset)
+  for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
+  await removeSnapshots(state, endOffset)
+  await removeIndexes(state, segment)
+  await disk.syncDirectory(state.directory)
+  state.isDirectoryDirty = false
+  if (position < segment.writtenBytes) {
+    const file = segment.file.pin()
+    try {
+      await file.truncate(position)
+      await file.sync()
+    } finally {
+      segment.file.unpin()
+    }
+  }
+  shorten(segment, position, endOffset)
+  await settle(state, endOffset)
+}
+
+/** The segment is active again, and its indexes are written as a whole next time. */
+function shorten(segment: Segment, position: number, endOffset: number): void {
+  const index = segment.index!
+  const time = segment.timeIndex!
+  index.truncate(position === 0 ? 0 : index.floorOfPosition(position - 1) + 1)
+  time.truncateAbove(endOffset - 1 - segment.baseOffset)
+  segment.writtenBytes = segment.sizeBytes = position
+  segment.syncedBytes = Math.min(segment.syncedBytes, position)
+  segment.nextOffset = endOffset
+  segment.isSealed = false
+  segment.areIndexesDurable = false
+  segment.aborted = segment.aborted?.filter(({ lastOffset }) => lastOffset < endOffset) ?? []
+  const { saved } = segment
+  saved.index = saved.time = saved.aborted = 0
+  saved.indexCrc = saved.timeCrc = saved.abortedCrc = 0
+  segment.recountFromIndex()
+}
+
+/** Empties the log, which goes on at `offset`. Under the log's lock. */
+export async function truncateFully(state: LogState, offset: number): Promise<void> {
+  assert(Number.isSafeInteger(offset) && offset >= 0)
+  const { disk, logger, clock } = state.parts
+  logger.info('A log is emptied.', { ...state.fields(), offset })
+  await state.shared.beforeTruncate(state.directory, 0)
+  for (const old of state.segments.splice(0).reverse()) await removeSegment(state, old)
+  await removeSnapshots(state, -1)
+  await disk.syncDirectory(state.directory)
+  const fresh = state.newSegment(offset)
+  fresh.startEmpty(clock.nowMs())
+  makeFile(state, fresh)
+  state.segments.push(fresh)
+  await disk.syncDirectory(state.directory)
+  state.isDirectoryDirty = false
+  state.logStartOffset = offset
+  state.damage = []
+  await settle(state, offset)
+  state.syncedOffset = offset
+}
+
+async function settle(state: LogState, endOffset: number): Promise<void> {
+  state.logEndOffset = state.writtenOffset = endOffset
+  state.syncedOffset = Math.min(state.syncedOffset, endOffset)
+  state.damage = state.damage.filter(({ fromOffset }) => fromOffset < endOffset)
+  state.epochs.truncateFromEnd(endOffset)
+  if (state.epochs.unsavedFrom !== undefined) {
+    const text = state.epochs.encode()
+    await writeChecked(state.parts.disk, `${state.directory}/${LEADER_EPOCHS}`, text)
+    state.epochs.markSaved()
+  }
+  await rebuildProducers(state)
+}
+
+async function removeSnapshots(state: LogState, above: number): Promise<void> {
+  for (const offset of snapshotOffsets(state)) {
+    if (offset > above) await removeIfThere(state, snapshotPath(state, offset))
+  }
+  if (state.snapshotOffset > above) state.snapshotOffset = -1
+}
