@@ -1,6 +1,7 @@
 /** Brokers make themselves known, and lead again what they led (KIP-631). */
 import type { Random } from '../../base/random.ts'
 import { FIRST_FEATURES, SUPPORTED_FEATURES } from '../features.ts'
+import { topicById } from './image.ts'
 import { newUuid } from './meta-properties.ts'
 import type { MetadataQuorum } from './quorum.ts'
 import { type MetadataRecord, partitionChangeRecord } from './records.ts'
@@ -13,6 +14,8 @@ export interface Registration {
 }
 
 const PLAINTEXT = 0
+/** About 60 bytes each: well below what a batch of the metadata log may have. */
+const CHANGES_PER_BATCH = 5_000
 
 export class BrokerRegistrations {
   readonly #quorum: MetadataQuorum
@@ -54,13 +57,29 @@ export class BrokerRegistrations {
     return records
   }
 
-  /** A new leader epoch for each partition that this broker alone holds. */
-  electAfterRegistration(nodeId: number): MetadataRecord[] {
-    const records: MetadataRecord[] = []
+  /** Ids of topics in groups of so few partitions that a batch can hold a change of each. */
+  topicGroups(): string[][] {
+    const groups: string[][] = []
+    let room = 0
     for (const topic of this.#quorum.image.topics.values()) {
-      for (const partition of topic.partitions) {
+      if (topic.partitions.length > room || groups.length === 0) {
+        groups.push([])
+        room = CHANGES_PER_BATCH
+      }
+      groups.at(-1)!.push(topic.id)
+      room -= topic.partitions.length
+    }
+    return groups
+  }
+
+  /** A new leader epoch for each partition of these topics that this broker alone holds. */
+  electAfterRegistration(nodeId: number, topicIds: readonly string[]): MetadataRecord[] {
+    const records: MetadataRecord[] = []
+    for (const topicId of topicIds) {
+      // A topic may have been deleted between two batches.
+      for (const partition of topicById(this.#quorum.image, topicId)?.partitions ?? []) {
         if (partition.isr.length !== 1 || partition.isr[0] !== nodeId) continue
-        records.push(partitionChangeRecord(topic.id, partition.index, { leader: nodeId }))
+        records.push(partitionChangeRecord(topicId, partition.index, { leader: nodeId }))
       }
     }
     return records

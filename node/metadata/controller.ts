@@ -81,10 +81,12 @@ export class Controller {
       records: this.#registrations.register(registration),
       answer: undefined,
     }))
-    await this.decide(() => ({
-      records: this.#registrations.electAfterRegistration(registration.nodeId),
-      answer: undefined,
-    }))
+    for (const topicIds of this.#registrations.topicGroups()) {
+      await this.decide(() => ({
+        records: this.#registrations.electAfterRegistration(registration.nodeId, topicIds),
+        answer: undefined,
+      }))
+    }
   }
 
   /** A block of producer ids that nobody else gets, ever. */

@@ -65,6 +65,20 @@ async function write(disk: Disk, directory: string, meta: MetaProperties): Promi
   await disk.replaceFile(`${directory}/${META_PROPERTIES}`, content)
 }
 
+/** Makes the directory with its parents, and their names survive a power loss. */
+async function makeDurably(disk: Disk, directory: string): Promise<void> {
+  const changed: string[] = []
+  for (let path = directory; !disk.exists(path); ) {
+    const slash = path.lastIndexOf('/')
+    const parent = slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.'
+    changed.push(parent)
+    if (parent === '/' || parent === '.') break
+    path = parent
+  }
+  disk.makeDirectory(directory)
+  for (const path of changed) await disk.syncDirectory(path)
+}
+
 export interface Identity {
   readonly clusterId: string
   readonly nodeId: number
@@ -91,7 +105,7 @@ export async function claimDirectories(options: IdentityOptions): Promise<Identi
   const found = new Map<string, MetaProperties | undefined>()
   let clusterId = options.clusterId
   for (const directory of directories) {
-    disk.makeDirectory(directory)
+    await makeDurably(disk, directory)
     const meta = readMetaProperties(disk, directory)
     found.set(directory, meta)
     if (meta === undefined) continue

@@ -8,6 +8,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import { StorageError } from '../../base/errors.ts'
+import { DEFAULT_LOG_CONFIG, type LogConfig } from '../../log/config.ts'
 import { AppendOutcome, type PartitionLog, ReadPlan } from '../../log/partition-log.ts'
 import { decodeBatches, encodeBatch } from '../../log/records.ts'
 import { ImageBuilder, replay } from './apply.ts'
@@ -55,6 +56,20 @@ interface Proposal {
 }
 
 const READ_BYTES = 1024 * 1024
+/** One change of metadata is one batch, however many partitions it makes. */
+const BATCH_BYTES_MAX = 64 * 1024 * 1024
+
+/** How the metadata log is kept: whole, and synced before anything in it counts. */
+export const METADATA_LOG_CONFIG: LogConfig = {
+  ...DEFAULT_LOG_CONFIG,
+  isDeleted: false,
+  isCompacted: false,
+  retentionMs: -1,
+  retentionBytes: -1,
+  maxMessageBytes: BATCH_BYTES_MAX,
+  timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
+  flush: 'group',
+}
 
 export class SingleVoter implements MetadataQuorum {
   image: MetadataImage = EMPTY_IMAGE

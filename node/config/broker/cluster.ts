@@ -110,17 +110,21 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   text('metadata.log.dir', null, null, HIGH, FIXED).is(
     'Directory of the metadata log; when not set, the first of log.dirs.',
   ),
-  long('metadata.log.max.record.bytes.between.snapshots', 20_971_520, atLeast(1), HIGH, FIXED).is(
-    'A snapshot of the metadata is made after so many bytes of new records.',
-  ),
+  long(
+    'metadata.log.max.record.bytes.between.snapshots',
+    20_971_520,
+    atLeast(1),
+    HIGH,
+    FIXED,
+  ).hasNoEffect('the metadata log is read whole at each start, without snapshots.'),
   long('metadata.log.max.snapshot.interval.ms', 3_600_000, atLeast(0), HIGH, FIXED).hasNoEffect(
-    'snapshots are made by size alone.',
+    'the metadata log is read whole at each start, without snapshots.',
   ),
-  int('metadata.log.segment.bytes', 1_073_741_824, atLeast(8_388_608), HIGH, FIXED).is(
-    'Size of a segment of the metadata log.',
+  int('metadata.log.segment.bytes', 1_073_741_824, atLeast(8_388_608), HIGH, FIXED).hasNoEffect(
+    'the metadata log is kept whole in this release.',
   ),
-  long('metadata.log.segment.ms', 604_800_000, null, HIGH, FIXED).is(
-    'Age at which a segment of the metadata log is closed.',
+  long('metadata.log.segment.ms', 604_800_000, null, HIGH, FIXED).hasNoEffect(
+    'the metadata log is kept whole in this release.',
   ),
   int('metadata.max.idle.interval.ms', 500, atLeast(0), LOW, FIXED).hasNoEffect(
     'an idle metadata log needs no records; heartbeats show that its leader lives.',

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { UserError } from '../../base/errors.ts'
+import { SimDisk } from '../../base/sim/disk.ts'
+import { SimRandom } from '../../base/sim/random.ts'
+import { claimDirectories, newUuid, readMetaProperties } from './meta-properties.ts'
+
+const fixture = (seed = 1) => {
+  const random = new SimRandom(seed)
+  return { random, disk: new SimDisk({ random }) }
+}
+
+type Parts = ReturnType<typeof fixture>
+
+const claim = ({ disk, random }: Parts, nodeId: number, ...directories: string[]) =>
+  claimDirectories({ disk, random, nodeId, directories })
+
+const refusal = (message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof UserError, String(error))
+  assert.match(error.message, message)
+  return true
+}
+
+describe('node/metadata/meta-properties', () => {
+  it('makes ids as Kafka does', () => {
+    const random = new SimRandom(3)
+    for (let i = 0; i < 1000; i++) assert.match(newUuid(random), /^[A-Za-z0-9_][A-Za-z0-9_-]{21}$/)
+  })
+
+  it('gives a new directory its owner, and knows it again', async () => {
+    const parts = fixture()
+    const first = await claim(parts, 1, '/a', '/b')
+    assert.equal(first.clusterId.length, 22)
+    assert.notEqual(first.directoryIds.get('/a'), first.directoryIds.get('/b'))
+    assert.deepEqual(await claim(parts, 1, '/a', '/b'), first)
+    assert.deepEqual(readMetaProperties(parts.disk, '/a'), {
+      clusterId: first.clusterId,
+      nodeId: 1,
+      directoryId: first.directoryIds.get('/a'),
+    })
+    const text = parts.disk.readFile('/a/meta.properties').toString()
+    assert.match(text, /^version=1$/m)
+    assert.match(text, /^node\.id=1$/m)
+  })
+
+  it('adds a directory to the cluster of the others', async () => {
+    const parts = fixture()
+    const first = await claim(parts, 1, '/a')
+    const second = await claim(parts, 1, '/new', '/a')
+    assert.equal(second.clusterId, first.clusterId)
+    assert.equal(second.directoryIds.get('/a'), first.directoryIds.get('/a'))
+  })
+
+  it('survives a power loss after each start', async () => {
+    const parts = fixture(9)
+    const first = await claim(parts, 1, '/a')
+    parts.disk.powerLoss()
+    assert.deepEqual(await claim(parts, 1, '/a'), first)
+  })
+
+  it('refuses what belongs to another node or cluster, before it changes anything', async () => {
+    const parts = fixture()
+    const { clusterId } = await claim(parts, 1, '/a')
+    await assert.rejects(claim(parts, 2, '/new', '/a'), refusal(/belongs to node 1, .* node 2/))
+    assert.equal(readMetaProperties(parts.disk, '/new'), undefined)
+    const other = fixture(2)
+    await claim(other, 1, '/a')
+    await assert.rejects(
+      claimDirectories({ ...other, nodeId: 1, directories: ['/a'], clusterId }),
+      refusal(/belongs to cluster/),
+    )
+  })
+
+  it("reads Kafka's own file, and says what is wrong with a bad one", async () => {
+    const { disk, random } = fixture()
+    disk.makeDirectory('/k')
+    const write = (text: string) => disk.replaceFile('/k/meta.properties', Buffer.from(text))
+    const good =
+      '#\n#Wed Nov 25 14:00:00 UTC 2026\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n' +
+      'directory.id=aomOjkYeT2qNDiE53jFr2g\nnode.id=1\nversion=1\n'
+    await write(good)
+    const identity = await claimDirectories({ disk, random, nodeId: 1, directories: ['/k'] })
+    assert.equal(identity.clusterId, 'MkU3OEVBNTcwNTJENDM2Qg')
+    assert.equal(disk.readFile('/k/meta.properties').toString(), good, 'left as it was')
+    const cases: [from: string, to: string, message: RegExp][] = [
+      ['version=1', 'version=0', /is not of version 1/],
+      ['node.id=1\n', '', /does not say which node.id/],
+      ['node.id=1', 'node.id=x', /no number/],
+      ['directory.id=aomOjkYeT2qNDiE53jFr2g\n', '', /has no directory.id/],
+      ['aomOjkYeT2qNDiE53jFr2g', 'short', /directory.id that is no id/],
+    ]
+    for (const [from, to, message] of cases) {
+      await write(good.replace(from, to))
+      assert.throws(() => readMetaProperties(disk, '/k'), refusal(message))
+    }
+  })
+})
