@@ -25,12 +25,12 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
       'of each key, both may be given.',
     { synonyms: ['log.cleanup.policy'] },
   ),
-  int('compression.gzip.level', -1, between(1, 9, -1), MEDIUM, CLUSTER).is(
-    'Level of gzip where the node compresses: -1 for the usual one, or 1 to 9.',
+  int('compression.gzip.level', -1, between(1, 9, -1), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
     { synonyms: ['compression.gzip.level'] },
   ),
-  int('compression.lz4.level', 9, between(1, 17), MEDIUM, CLUSTER).is(
-    'Level of lz4 where the node compresses.',
+  int('compression.lz4.level', 9, between(1, 17), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
     { synonyms: ['compression.lz4.level'] },
   ),
   text(
@@ -42,8 +42,8 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
   ).is('Compression of stored batches; `producer` keeps that of the producer.', {
     synonyms: ['compression.type'],
   }),
-  int('compression.zstd.level', 3, between(-131_072, 22), MEDIUM, CLUSTER).is(
-    'Level of zstd where the node compresses.',
+  int('compression.zstd.level', 3, between(-131_072, 22), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
     { synonyms: ['compression.zstd.level'] },
   ),
   long('delete.retention.ms', 86_400_000, atLeast(0), MEDIUM, CLUSTER).is(
@@ -170,9 +170,8 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
     'A segment is closed when its first record is this old.',
     { synonyms: ['log.roll.ms', { name: 'log.roll.hours', times: 3_600_000 }] },
   ),
-  bool('unclean.leader.election.enable', false, null, MEDIUM, CLUSTER).is(
-    'Whether a replica that is not in sync may lead when no other is left; records can be ' +
-      'lost then.',
+  bool('unclean.leader.election.enable', false, null, MEDIUM, CLUSTER).hasNoEffect(
+    'this release runs one node.',
     { synonyms: ['unclean.leader.election.enable'] },
   ),
 ]

@@ -19,6 +19,7 @@ import {
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../kafka/wire/errors.ts'
 import { ZERO_UUID } from '../../kafka/wire/schema.ts'
+import type { DescribedSetting } from '../config/describe.ts'
 import type { Settings } from '../config.ts'
 import type { Decision } from './controller.ts'
 import { type MetadataImage, normalizeTopicName, type TopicImage, topicById } from './image.ts'
@@ -53,6 +54,7 @@ export function decideCreateTopics(
   const twice = repeated(asked.map(({ name }) => name))
   const answered = new Set<string>()
   const planned = new Map<string, string>()
+  const described = new Map<string, readonly DescribedSetting[]>()
   const records: MetadataRecord[] = []
   const topics: CreateTopicsResponse['topics'][number][] = []
   let partitionsLeft = PARTITIONS_PER_REQUEST_MAX
@@ -62,7 +64,7 @@ export function decideCreateTopics(
     answered.add(name)
     const plan = twice.has(name)
       ? DUPLICATE_NAME
-      : planTopic(topic, { image, settings, random, planned, partitionsLeft })
+      : planTopic(topic, { image, settings, random, planned, partitionsLeft, described })
     if ('error' in plan) {
       topics.push(notCreated(name, plan))
       continue

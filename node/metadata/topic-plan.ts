@@ -39,6 +39,8 @@ export interface PlanContext {
   readonly planned: ReadonlyMap<string, string>
   /** How many more partitions this request may make. */
   readonly partitionsLeft: number
+  /** Rows for the answer, by the settings asked for: many topics of a request ask for the same. */
+  readonly described: Map<string, readonly DescribedSetting[]>
 }
 
 /** One batch of the metadata log holds a request: its size has a limit, as in Kafka. */
@@ -73,8 +75,21 @@ export function planTopic(asked: NewTopic, context: PlanContext): TopicPlan | Re
       name,
       value,
     })),
-    described: describeTopic(overrides, settings, null),
+    described: describedOnce(overrides, context),
   }
+}
+
+function describedOnce(
+  overrides: ReadonlyMap<string, string>,
+  { described, settings }: PlanContext,
+): readonly DescribedSetting[] {
+  const key = JSON.stringify([...overrides])
+  let rows = described.get(key)
+  if (rows === undefined) {
+    rows = describeTopic(overrides, settings, null)
+    described.set(key, rows)
+  }
+  return rows
 }
 
 function checkIsNew(name: string, image: MetadataImage): Refusal | undefined {

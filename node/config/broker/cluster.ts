@@ -15,8 +15,8 @@ import {
 import { anyList, atLeast, listOf } from '../validators.ts'
 
 export const CLUSTER_SETTINGS: readonly Setting[] = [
-  int('broker.heartbeat.interval.ms', 300, null, MEDIUM, FIXED).is(
-    'How often a broker tells the controller that it is alive.',
+  int('broker.heartbeat.interval.ms', 300, null, MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
     {
       deviation: { kafkaDefault: '2000', reason: 'a silent broker is to be noticed within 1.2 s' },
     },
@@ -27,9 +27,8 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   text('broker.rack', null, null, MEDIUM, FIXED).is(
     'Where this node stands; replicas of a partition are spread over racks.',
   ),
-  int('broker.session.timeout.ms', 1200, null, MEDIUM, FIXED).is(
-    'A broker that was silent for this long is fenced: it loses the leadership of its ' +
-      'partitions.',
+  int('broker.session.timeout.ms', 1200, null, MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
     {
       deviation: {
         kafkaDefault: '9000',
@@ -54,15 +53,18 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   bool('controller.quorum.auto.join.enable', false, null, LOW, FIXED).hasNoEffect(
     'voters are listed in controller.quorum.voters.',
   ),
-  list('controller.quorum.bootstrap.servers', '', anyList('null', 'duplicates'), HIGH, FIXED).is(
-    'Addresses of controllers at which a node without controller.quorum.voters asks for ' +
-      'the quorum.',
-  ),
+  list(
+    'controller.quorum.bootstrap.servers',
+    '',
+    anyList('null', 'duplicates'),
+    HIGH,
+    FIXED,
+  ).hasNoEffect('this release runs one node.'),
   int('controller.quorum.election.backoff.max.ms', 1000, atLeast(0), HIGH, FIXED).hasNoEffect(
     'a pre-vote comes before each election, so elections do not disturb each other.',
   ),
-  int('controller.quorum.election.timeout.ms', 1000, atLeast(0), HIGH, FIXED).is(
-    'A voter campaigns when it has not heard a leader for this long, and a random part ' + 'more.',
+  int('controller.quorum.election.timeout.ms', 1000, atLeast(0), HIGH, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   int('controller.quorum.fetch.max.bytes', 1_048_576, atLeast(1), LOW, FIXED).hasNoEffect(
     'the leader sends metadata to its followers.',
@@ -92,8 +94,8 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   int('controller.socket.timeout.ms', 30_000, null, MEDIUM, FIXED).hasNoEffect(
     'nodes talk to the controller on long-lived streams.',
   ),
-  int('initial.broker.registration.timeout.ms', 60_000, null, MEDIUM, FIXED).is(
-    'A broker that can not register within this time stops.',
+  int('initial.broker.registration.timeout.ms', 60_000, null, MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   long('internal.metadata.delete.delay.millis', 60_000, null, LOW, FIXED).hasNoEffect(
     'the metadata log is kept whole in this release.',

@@ -68,8 +68,8 @@ export const GROUPS_SETTINGS: readonly Setting[] = [
   int('group.consumer.session.timeout.ms', 45_000, atLeast(1), MEDIUM, FIXED).hasNoEffect(
     'groups of the consumer protocol (KIP-848) are not in this release.',
   ),
-  int('group.coordinator.append.linger.ms', -1, atLeast(-1), MEDIUM, FIXED).is(
-    'How long a coordinator gathers records for one batch; -1: for one turn of the loop.',
+  int('group.coordinator.append.linger.ms', -1, atLeast(-1), MEDIUM, FIXED).hasNoEffect(
+    'a coordinator gathers records for one turn of the loop.',
   ),
   int('group.coordinator.background.threads', 2, atLeast(1), HIGH, FIXED).hasNoEffect(
     'a node is one process with one event loop; run more nodes to use more cores.',
@@ -87,7 +87,7 @@ export const GROUPS_SETTINGS: readonly Setting[] = [
     listOf(['consumer', 'classic', 'share', 'streams'], 'null', 'empty', 'duplicates'),
     MEDIUM,
     FIXED,
-  ).is('Kinds of groups that are served.'),
+  ).hasNoEffect('this release serves classic groups.'),
   int('group.coordinator.threads', 4, atLeast(1), HIGH, FIXED).hasNoEffect(
     'a node is one process with one event loop; run more nodes to use more cores.',
   ),
@@ -250,8 +250,8 @@ export const GROUPS_SETTINGS: readonly Setting[] = [
   int('offsets.commit.timeout.ms', 5000, atLeast(1), HIGH, FIXED).is(
     'A commit that is not replicated within this time is answered with an error.',
   ),
-  int('offsets.load.buffer.size', 5_242_880, atLeast(1), HIGH, FIXED).is(
-    'Bytes that are read at a time when a coordinator loads its groups.',
+  int('offsets.load.buffer.size', 5_242_880, atLeast(1), HIGH, FIXED).hasNoEffect(
+    'a coordinator reads with buffers of its own size.',
   ),
   long('offsets.retention.check.interval.ms', 600_000, atLeast(1), HIGH, FIXED).is(
     'How often expired offsets are looked for.',
@@ -259,8 +259,8 @@ export const GROUPS_SETTINGS: readonly Setting[] = [
   int('offsets.retention.minutes', 10_080, atLeast(1), HIGH, FIXED).is(
     'Offsets of a group without members are kept for this long.',
   ),
-  int('offsets.topic.compression.codec', 0, null, HIGH, FIXED).is(
-    'Compression of __consumer_offsets, by number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 ' + 'zstd.',
+  int('offsets.topic.compression.codec', 0, null, HIGH, FIXED).hasNoEffect(
+    'coordinators write batches without compression.',
   ),
   int('offsets.topic.num.partitions', 50, atLeast(1), HIGH, FIXED).is(
     'Partitions of __consumer_offsets, when it is made.',

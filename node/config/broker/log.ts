@@ -18,11 +18,11 @@ import {
 import { anyList, atLeast, between, listOf, oneOf } from '../validators.ts'
 
 export const LOG_SETTINGS: readonly Setting[] = [
-  int('compression.gzip.level', -1, between(1, 9, -1), MEDIUM, CLUSTER).is(
-    'Level of gzip where the node compresses: -1 for the usual one, or 1 to 9.',
+  int('compression.gzip.level', -1, between(1, 9, -1), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
   ),
-  int('compression.lz4.level', 9, between(1, 17), MEDIUM, CLUSTER).is(
-    'Level of lz4 where the node compresses.',
+  int('compression.lz4.level', 9, between(1, 17), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
   ),
   text(
     'compression.type',
@@ -31,31 +31,35 @@ export const LOG_SETTINGS: readonly Setting[] = [
     HIGH,
     CLUSTER,
   ).is('Compression of stored batches; `producer` keeps that of the producer.'),
-  int('compression.zstd.level', 3, between(-131_072, 22), MEDIUM, CLUSTER).is(
-    'Level of zstd where the node compresses.',
+  int('compression.zstd.level', 3, between(-131_072, 22), MEDIUM, CLUSTER).hasNoEffect(
+    'batches are recompressed at the usual level.',
   ),
-  list('cordoned.log.dirs', '', anyList('duplicates'), MEDIUM, PER_BROKER).is(
-    'Directories that get no new replicas; `*` for all.',
+  list('cordoned.log.dirs', '', anyList('duplicates'), MEDIUM, PER_BROKER).hasNoEffect(
+    'new replicas go where the fewest are.',
   ),
-  long('log.cleaner.backoff.ms', 15_000, atLeast(0), MEDIUM, CLUSTER).is(
-    'How long the cleaner rests when there is nothing to compact.',
+  long('log.cleaner.backoff.ms', 15_000, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
+    'it is done with the other maintenance of logs.',
   ),
-  long('log.cleaner.dedupe.buffer.size', 134_217_728, null, MEDIUM, CLUSTER).is(
-    'Memory for the table of keys during compaction.',
+  long('log.cleaner.dedupe.buffer.size', 134_217_728, null, MEDIUM, CLUSTER).hasNoEffect(
+    'compaction bounds its own memory.',
   ),
   long('log.cleaner.delete.retention.ms', 86_400_000, atLeast(0), MEDIUM, CLUSTER).is(
     'How long a tombstone of a compacted partition can still be read.',
   ),
-  bool('log.cleaner.enable', true, null, MEDIUM, FIXED).is('Whether compaction runs.'),
+  bool('log.cleaner.enable', true, null, MEDIUM, FIXED).hasNoEffect('compaction always runs.'),
   double('log.cleaner.io.buffer.load.factor', 0.9, null, MEDIUM, CLUSTER).hasNoEffect(
     'the table of keys sizes itself within log.cleaner.dedupe.buffer.size.',
   ),
   int('log.cleaner.io.buffer.size', 524_288, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
     'compaction works with buffers of its own size.',
   ),
-  double('log.cleaner.io.max.bytes.per.second', '1.7976931348623157E308', null, MEDIUM, CLUSTER).is(
-    'Compaction reads and writes no more than this.',
-  ),
+  double(
+    'log.cleaner.io.max.bytes.per.second',
+    '1.7976931348623157E308',
+    null,
+    MEDIUM,
+    CLUSTER,
+  ).hasNoEffect('compaction yields to everything else.'),
   long('log.cleaner.max.compaction.lag.ms', LONG_MAX, atLeast(1), MEDIUM, CLUSTER).is(
     'A record is considered for compaction when it is this old, at the latest.',
   ),
@@ -87,8 +91,8 @@ export const LOG_SETTINGS: readonly Setting[] = [
       },
     },
   ),
-  long('log.dir.failure.timeout.ms', 30_000, atLeast(1), LOW, FIXED).is(
-    'A node that can not tell the controller of a failed directory within this time ' + 'stops.',
+  long('log.dir.failure.timeout.ms', 30_000, atLeast(1), LOW, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   list('log.dirs', null, anyList('empty', 'duplicates'), HIGH, FIXED).is(
     'Directories for the data of this node, separated by commas; new replicas go where ' +
@@ -101,14 +105,14 @@ export const LOG_SETTINGS: readonly Setting[] = [
     'Under `flush.policy=interval`, records are on the device after this long. When not ' +
       'set, log.flush.scheduler.interval.ms counts.',
   ),
-  int('log.flush.offset.checkpoint.interval.ms', 60_000, atLeast(0), HIGH, FIXED).is(
-    'How often the recovery points are written down.',
+  int('log.flush.offset.checkpoint.interval.ms', 60_000, atLeast(0), HIGH, FIXED).hasNoEffect(
+    'it is done with the other maintenance of logs.',
   ),
   long('log.flush.scheduler.interval.ms', LONG_MAX, null, HIGH, FIXED).is(
     'As log.flush.interval.ms, which is preferred.',
   ),
-  int('log.flush.start.offset.checkpoint.interval.ms', 60_000, atLeast(0), HIGH, FIXED).is(
-    'How often the log start offsets are written down.',
+  int('log.flush.start.offset.checkpoint.interval.ms', 60_000, atLeast(0), HIGH, FIXED).hasNoEffect(
+    'it is done with the other maintenance of logs.',
   ),
   int('log.index.interval.bytes', 4096, atLeast(0), MEDIUM, CLUSTER).is(
     'An index entry is written for about every so many bytes of records.',

@@ -45,9 +45,8 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
   list('early.start.listeners', null, anyList('duplicates'), HIGH, FIXED).hasNoEffect(
     'every listener starts once its node can serve it.',
   ),
-  text('inter.broker.listener.name', null, null, MEDIUM, FIXED).is(
-    'The listener that other nodes are told of first; traffic between nodes itself uses ' +
-      'the controller listener.',
+  text('inter.broker.listener.name', null, null, MEDIUM, FIXED).hasNoEffect(
+    'traffic between nodes uses the controller listener.',
   ),
   text(
     'listener.security.protocol.map',
@@ -74,8 +73,8 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
   long('queued.max.request.bytes', -1, null, MEDIUM, FIXED).hasNoEffect(
     'memory for requests has one accountant with its own limit.',
   ),
-  int('queued.max.requests', 500, atLeast(1), HIGH, FIXED).is(
-    'Requests of one connection that may be under way; beyond it the connection is not ' + 'read.',
+  int('queued.max.requests', 500, atLeast(1), HIGH, FIXED).hasNoEffect(
+    'a connection has a limit of its own.',
   ),
   int('request.timeout.ms', 30_000, null, HIGH, FIXED).hasNoEffect(
     'requests between nodes have deadlines of their own.',

@@ -33,8 +33,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   bool('auto.create.topics.enable', true, null, HIGH, FIXED).is(
     'Whether a client that asks for a topic that does not exist makes it.',
   ),
-  bool('auto.leader.rebalance.enable', true, null, HIGH, FIXED).is(
-    'Whether leadership goes back to the first replica of a partition when it is in sync.',
+  bool('auto.leader.rebalance.enable', true, null, HIGH, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   className('client.quota.callback.class', null, null, LOW, FIXED).hasNoEffect(
     'this release has no quotas.',
@@ -42,8 +42,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   list('config.providers', '', anyList('null', 'duplicates'), LOW, CLUSTER).hasNoEffect(
     'values are read as they are written.',
   ),
-  bool('controlled.shutdown.enable', true, null, MEDIUM, FIXED).is(
-    'Whether a node that is told to stop moves its leaderships away first.',
+  bool('controlled.shutdown.enable', true, null, MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   className('create.topic.policy.class.name', null, null, LOW, FIXED).hasNoEffect(
     'classes of the JVM can not be loaded.',
@@ -74,8 +74,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   list('kafka.metrics.reporters', '', anyList('null', 'duplicates'), LOW, FIXED).hasNoEffect(
     'metrics are read from /metrics on the HTTP address.',
   ),
-  long('leader.imbalance.check.interval.seconds', 300, atLeast(1), HIGH, FIXED).is(
-    'How often the controller looks for partitions that are not led by their first ' + 'replica.',
+  long('leader.imbalance.check.interval.seconds', 300, atLeast(1), HIGH, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   long('leader.replication.throttled.rate', LONG_MAX, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
     'this release has no quotas.',
@@ -90,14 +90,14 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   int('max.connections.per.ip', 2_147_483_647, atLeast(0), MEDIUM, CLUSTER).is(
     'At most this many client connections are open from one address.',
   ),
-  text('max.connections.per.ip.overrides', '', null, MEDIUM, CLUSTER).is(
-    'Limits for single addresses, as address:count pairs.',
+  text('max.connections.per.ip.overrides', '', null, MEDIUM, CLUSTER).hasNoEffect(
+    'max.connections.per.ip holds for every address.',
   ),
   int('max.incremental.fetch.session.cache.slots', 1000, atLeast(0), MEDIUM, FIXED).is(
     'Fetch sessions that are kept; a client without one sends all its partitions each ' + 'time.',
   ),
-  int('max.request.partition.size.limit', 2000, atLeast(1), MEDIUM, FIXED).is(
-    'At most this many partitions are described in one answer.',
+  int('max.request.partition.size.limit', 2000, atLeast(1), MEDIUM, FIXED).hasNoEffect(
+    'an answer describes at most 2,000 partitions.',
   ),
   list(
     'metric.reporters',
@@ -138,30 +138,29 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
     MEDIUM,
     CLUSTER,
   ).hasNoEffect('replicas are not moved between directories.', { isDynamicOnly: true }),
-  int('replica.fetch.backoff.ms', 1000, atLeast(0), MEDIUM, FIXED).is(
-    'How long a follower waits after a failed fetch.',
+  int('replica.fetch.backoff.ms', 1000, atLeast(0), MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
-  int('replica.fetch.max.bytes', 1_048_576, atLeast(0), MEDIUM, FIXED).is(
-    'Bytes of one partition in one message to a follower.',
+  int('replica.fetch.max.bytes', 1_048_576, atLeast(0), MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   int('replica.fetch.min.bytes', 1, null, HIGH, FIXED).hasNoEffect(
     'a leader sends to its followers as records arrive.',
   ),
-  int('replica.fetch.response.max.bytes', 10_485_760, atLeast(0), MEDIUM, FIXED).is(
-    'Bytes of one message to a follower.',
+  int('replica.fetch.response.max.bytes', 10_485_760, atLeast(0), MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   int('replica.fetch.wait.max.ms', 500, null, HIGH, FIXED).hasNoEffect(
     'a leader sends to its followers as records arrive.',
   ),
-  long('replica.high.watermark.checkpoint.interval.ms', 5000, null, HIGH, FIXED).is(
-    'How often high watermarks are written down.',
+  long('replica.high.watermark.checkpoint.interval.ms', 5000, null, HIGH, FIXED).hasNoEffect(
+    'it is done with the other maintenance of logs.',
   ),
-  long('replica.lag.time.max.ms', 30_000, null, HIGH, FIXED).is(
-    'A follower that has not caught up for this long leaves the in-sync replicas.',
+  long('replica.lag.time.max.ms', 30_000, null, HIGH, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
-  text('replica.selector.class', null, null, MEDIUM, FIXED).is(
-    'How a follower is chosen for consumers that name a rack: the class of Kafka whose ' +
-      'name ends in RackAwareReplicaSelector is known.',
+  text('replica.selector.class', null, null, MEDIUM, FIXED).hasNoEffect(
+    'this release runs one node.',
   ),
   int('replica.socket.receive.buffer.bytes', 65_536, null, HIGH, FIXED).hasNoEffect(
     'followers fetch over gRPC, with its own window.',
@@ -181,9 +180,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   int('telemetry.max.bytes', 1_048_576, atLeast(1), LOW, FIXED).hasNoEffect(
     'clients are not asked for telemetry.',
   ),
-  bool('unclean.leader.election.enable', false, null, HIGH, CLUSTER).is(
-    'Whether a replica that is not in sync may lead when no other is left; records can be ' +
-      'lost then.',
+  bool('unclean.leader.election.enable', false, null, HIGH, CLUSTER).hasNoEffect(
+    'this release runs one node.',
   ),
   long('unclean.leader.election.interval.ms', 300_000, atLeast(1), MEDIUM, FIXED).hasNoEffect(
     'an election is held when its reason arises.',

@@ -9,8 +9,8 @@ export const TRANSACTIONS_SETTINGS: readonly Setting[] = [
   int('add.partitions.to.txn.retry.backoff.ms', 20, atLeast(1), HIGH, FIXED).hasNoEffect(
     'transactions are not in this release.',
   ),
-  int('producer.id.expiration.check.interval.ms', 600_000, atLeast(1), LOW, FIXED).is(
-    'How often silent producers are looked for.',
+  int('producer.id.expiration.check.interval.ms', 600_000, atLeast(1), LOW, FIXED).hasNoEffect(
+    'it is done with the other maintenance of logs.',
     { isInternal: true },
   ),
   int('producer.id.expiration.ms', 86_400_000, atLeast(1), LOW, CLUSTER).is(
