@@ -30,13 +30,13 @@ def report_to(partition, number):
 number = 0
 while not stopped:
     for partition in range(partitions):
-        try:
-            producer.produce(topic, f'{partition}:{number}'.encode(), partition=partition,
-                             on_delivery=report_to(partition, number))
-        except BufferError:
-            producer.poll(0.1)
-            producer.produce(topic, f'{partition}:{number}'.encode(), partition=partition,
-                             on_delivery=report_to(partition, number))
+        while True:
+            try:
+                producer.produce(topic, f'{partition}:{number}'.encode(), partition=partition,
+                                 on_delivery=report_to(partition, number))
+                break
+            except BufferError:
+                producer.poll(0.1)
     number += 1
     producer.poll(0)
     time.sleep(0.0002)
