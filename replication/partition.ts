@@ -222,6 +222,14 @@ export class Partition implements Flushable {
     if (!this.queued) this.#parts.turn.stores(this)
   }
 
+  /** Resolves when everything below `offset` is committed, or can't be (in time). */
+  committed(offset: number, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const deadlineMs = this.#parts.clock.monotonicMs() + timeoutMs
+      this.awaitReplication(offset - 1, deadlineMs, { onAck: () => resolve() }, 0)
+    })
+  }
+
   /** The answer to acks=1: tells `waiter` at the end of this turn, when the page cache has it (or 56). */
   awaitWrite(lastOffset: number, waiter: AckWaiter, slot: number): void {
     this.#written.add(lastOffset, Number.POSITIVE_INFINITY, waiter, slot)

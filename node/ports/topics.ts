@@ -122,14 +122,28 @@ export class NodeTopics implements TopicsPort {
     _context: RequestContext,
     request: DeleteRecordsRequest,
   ): Promise<DeleteRecordsResponse> {
-    return {
-      topics: request.topics.map(({ name, partitions }) => ({
+    const topics = await Promise.all(
+      request.topics.map(async ({ name, partitions }) => ({
         name,
-        partitions: partitions.map(({ partitionIndex, offset }) =>
-          this.#deleteRecords(name, partitionIndex, offset),
+        partitions: await Promise.all(
+          partitions.map(async ({ partitionIndex, offset }) => {
+            await this.#committed(name, partitionIndex, offset, request.timeoutMs)
+            return this.#deleteRecords(name, partitionIndex, offset)
+          }),
         ),
       })),
-    }
+    )
+    return { topics }
+  }
+
+  /** Records that were written with acks=1 a moment ago may still be on their way to the watermark. */
+  #committed(name: string, index: number, offset: number, timeoutMs: number): Promise<void> {
+    const partition = this.#partitions.find(name, index)
+    const isOnTheWay =
+      partition?.isLeader === true &&
+      offset > partition.highWatermark &&
+      offset <= partition.logEndOffset
+    return isOnTheWay ? partition.committed(offset, timeoutMs) : Promise.resolve()
   }
 
   #deleteRecords(name: string, partitionIndex: number, asked: number) {
