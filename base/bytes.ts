@@ -36,7 +36,9 @@ export function writeInt64(target: Buffer, value: number, at: number): void {
   target.writeUInt32BE(value >>> 0, at + 4)
 }
 
-/** Unsigned LEB128 in source[cursor.at, end). Throws RangeError when it is cut, too long or unsafe. */
+/**
+ * Unsigned LEB128 in source[cursor.at, end). Throws RangeError when it is cut, too long or unsafe.
+ */
 export function readUnsignedVarint(source: Uint8Array, cursor: Cursor, end: number): number {
   const first = nextByte(source, cursor, end)
   if (first < 0x80) return first

@@ -1,6 +1,6 @@
 /**
- * CRC-32C (Castagnoli), the checksum of record batches and of everything that we keep. Slice-by-8 in
- * JavaScript below the length at which a call of the native module pays; all of it in JavaScript
+ * CRC-32C (Castagnoli), the checksum of record batches and of everything that we keep. Slice-by-8
+ * in JavaScript below the length at which a call of the native module pays; all of it in JavaScript
  * where that module can't be loaded. The only door to @node-rs/crc32.
  */
 import { createRequire } from 'node:module'

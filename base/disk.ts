@@ -14,7 +14,9 @@ export interface DiskFile {
   readonly path: string
   /** Bytes. Kept in memory by the implementation: free of charge. */
   size(): number
-  /** Reads up to `length` bytes into `target`; returns how many, less only at the end of the file. */
+  /**
+   * Reads up to `length` bytes into `target`; returns how many, less only at the end of the file.
+   */
   read(target: Uint8Array, targetStart: number, length: number, position: number): number
   /** The same on the thread pool, for reads that are likely cold. */
   readAsync(
@@ -25,7 +27,10 @@ export interface DiskFile {
   ): Promise<number>
   /** Writes all of `source[start, end)` at `position`, or throws; short writes are repeated. */
   write(source: Uint8Array, start: number, end: number, position: number): void
-  /** fdatasync on the thread pool. A failure is final: never retry on this file, its dirty data may be gone. */
+  /**
+   * fdatasync on the thread pool. A failure is final: never retry on this file, its dirty data may
+   * be gone.
+   */
   sync(): Promise<void>
   /** Cuts or extends with zeros, on the thread pool. */
   truncate(size: number): Promise<void>
@@ -49,7 +54,10 @@ export interface DiskLock {
 }
 
 export interface Disk {
-  /** 'read': must exist. 'write': opens for reading and writing, makes the file when missing. 'new': must not exist. */
+  /**
+   * 'read': must exist. 'write': opens for reading and writing, makes the file when missing. 'new':
+   * must not exist.
+   */
   open(path: string, mode: 'read' | 'write' | 'new'): DiskFile
   exists(path: string): boolean
   /** Bytes; throws ENOENT. */
@@ -68,7 +76,9 @@ export interface Disk {
   removeDirectory(path: string): Promise<void>
   syncDirectory(path: string): Promise<void>
   space(path: string): Promise<DiskSpace>
-  /** Takes `path` (a `.lock` file) for this process; undefined when another living process has it. */
+  /**
+   * Takes `path` (a `.lock` file) for this process; undefined when another living process has it.
+   */
   lock(path: string): DiskLock | undefined
   /** A whole small file; throws ENOENT. */
   readFile(path: string): Buffer

@@ -1,4 +1,7 @@
-/** Structured lines for people who run nodes. `fields` hold values, `message` is one sentence without them. */
+/**
+ * Structured lines for people who run nodes. `fields` hold values, `message` is one sentence
+ * without them.
+ */
 
 export type LogFields = Readonly<Record<string, unknown>>
 

@@ -18,7 +18,10 @@ export interface Connection {
   readonly remoteAddress: string
   /** The address at which the other end reached us. */
   readonly localPort: number
-  /** Queues the buffers in order, in one system call where possible. They must not change afterwards. */
+  /**
+   * Queues the buffers in order, in one system call where possible. They must not change
+   * afterwards.
+   */
   write(buffers: readonly Uint8Array[]): void
   /** Bytes that were written and have not left this process. */
   queuedBytes(): number

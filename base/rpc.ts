@@ -23,7 +23,10 @@ export interface RpcStreamHandler {
 
 export interface RpcStream {
   readonly remote: string
-  /** False when the window is full: wait for `onDrain` before sending more. */
+  /**
+   * False when the window is full: wait for `onDrain` before sending more. `message` is on its way
+   * in any case, and must not change afterwards.
+   */
   send(message: Uint8Array): boolean
   end(): void
   cancel(): void

@@ -1,7 +1,7 @@
 /**
  * Files of the operating system. Page-cache reads and writes are synchronous and repeat what the
- * system cut short; what may block goes to the thread pool, at most `IN_FLIGHT_MAX` calls at once, the
- * others wait in order. A file's size is known to its handle: two handles that write one file
+ * system cut short; what may block goes to the thread pool, at most `IN_FLIGHT_MAX` calls at once,
+ * the others wait in order. A file's size is known to its handle: two handles that write one file
  * would not see each other's growth.
  */
 import fs from 'node:fs'

@@ -1,7 +1,8 @@
 /**
- * How bytes come out of a socket: into one slab that all connections of this process share, as long as
- * nothing but the receiver's call happens between the system's read and the next. Idle connections
- * own no memory. Where the running Node doesn't offer it for accepted sockets, 'data' events do.
+ * How bytes come out of a socket: into one slab that all connections of this process share, as long
+ * as nothing but the receiver's call happens between the system's read and the next. Idle
+ * connections own no memory. Where the running Node doesn't offer it for accepted sockets, 'data'
+ * events do.
  */
 import net from 'node:net'
 
@@ -15,7 +16,9 @@ export interface OnRead {
   callback: (bytes: number, buffer: Uint8Array) => boolean
 }
 
-/** A read on Windows is under way while the loop does other things: there each needs its own slab. */
+/**
+ * A read on Windows is under way while the loop does other things: there each needs its own slab.
+ */
 const isSlabShared = process.platform !== 'win32'
 let sharedSlab: Buffer | undefined
 
@@ -38,8 +41,8 @@ interface WithHandle {
 }
 
 /**
- * The socket to use in place of `accepted`, which came from a server with `pauseOnConnect`. Delivers
- * what arrives to `onBytes`, not before the next turn.
+ * The socket to use in place of `accepted`, which came from a server with `pauseOnConnect`.
+ * Delivers what arrives to `onBytes`, not before the next turn.
  */
 export function receiveFrom(accepted: net.Socket, mode: ReceiveMode, onBytes: OnBytes): net.Socket {
   const handle = mode === 'slab' ? (accepted as WithHandle)._handle : undefined

@@ -1,6 +1,6 @@
 /**
- * One node's clock in a simulation. The wall clock may be off, run fast or slow, and jump; monotonic
- * time and timers follow the scheduler. Timers of a process that died never fire.
+ * One node's clock in a simulation. The wall clock may be off, run fast or slow, and jump;
+ * monotonic time and timers follow the scheduler. Timers of a process that died never fire.
  */
 import type { Clock, Timer } from '../clock.ts'
 import type { Scheduler } from './scheduler.ts'

@@ -99,7 +99,8 @@ export class SimInode {
   powerLoss(random: SimRandom): void {
     const operations = this.#unsynced
     const style = random.below(8)
-    // In order: a prefix arrives and the operation at the cut may be torn. Otherwise each by itself.
+    // In order: a prefix arrives and the operation at the cut may be torn. Otherwise each by
+    // itself.
     const cut = style < 4 ? random.below(operations.length + 1) : -1
     operations.forEach((operation, index) => {
       if (style === 6 || (cut >= 0 && index > cut)) return
@@ -128,7 +129,9 @@ function apply(image: Image, operation: Unsynced): void {
   } else image.resize(operation.size)
 }
 
-/** Some of the sectors arrive. The size may have been recorded before the bytes: then zeros show. */
+/**
+ * Some of the sectors arrive. The size may have been recorded before the bytes: then zeros show.
+ */
 function tear(
   image: Image,
   { position, bytes }: { readonly position: number; readonly bytes: Uint8Array },

@@ -1,6 +1,6 @@
 /**
- * The names on a simulated disk. A change of names is one atomic operation that stays unsynced until
- * a directory that it touches is synced; a power loss may drop it.
+ * The names on a simulated disk. A change of names is one atomic operation that stays unsynced
+ * until a directory that it touches is synced; a power loss may drop it.
  */
 import { assert } from '../assert.ts'
 import { StorageError } from '../errors.ts'

@@ -1,6 +1,7 @@
 /**
- * A disk that can lose its power. It promises what `base/disk.ts` promises and not a byte more: what
- * was not synced is kept, dropped or torn as the seed decides, names included. Faults can be set.
+ * A disk that can lose its power. It promises what `base/disk.ts` promises and not a byte more:
+ * what was not synced is kept, dropped or torn as the seed decides, names included. Faults can be
+ * set.
  *
  * With a scheduler the slow calls take virtual time; without one they end before the next turn.
  * Handles, locks and calls under way end with the process: `killProcess` and `powerLoss` make
@@ -40,7 +41,9 @@ export interface SimDiskOptions {
 }
 
 export class SimDisk implements Disk {
-  /** Called before each operation: a code makes it fail. May throw, to cut the power right there. */
+  /**
+   * Called before each operation: a code makes it fail. May throw, to cut the power right there.
+   */
   fault: (operation: DiskOperation, path: string) => StorageCode | undefined = () => undefined
   /** Files can't grow beyond this in total: ENOSPC. */
   quotaBytes = DISK_BYTES

@@ -111,8 +111,8 @@ export interface WireOptions {
 }
 
 /**
- * One direction between two machines: what is sent arrives in order, after a while, and all of it or
- * a part from the start. A cut link or a silent machine stalls it.
+ * One direction between two machines: what is sent arrives in order, after a while, and all of it
+ * or a part from the start. A cut link or a silent machine stalls it.
  */
 export class Wire {
   readonly #scheduler: Scheduler

@@ -13,7 +13,9 @@ export class SimMetrics implements Metrics {
     }
   }
 
-  /** The sum over all series of a family that hold at least `labels`; undefined without a series. */
+  /**
+   * The sum over all series of a family that hold at least `labels`; undefined without a series.
+   */
   value(name: string, labels: Labels = {}): number | undefined {
     let sum: number | undefined
     this.#families.get(name)?.collect((has, value) => {

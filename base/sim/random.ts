@@ -1,6 +1,6 @@
 /**
- * Reproducible randomness: sfc32, seeded by a text. Each part of a simulation draws from a stream of
- * its own name, so that a draw more in one part doesn't shift what the others see.
+ * Reproducible randomness: sfc32, seeded by a text. Each part of a simulation draws from a stream
+ * of its own name, so that a draw more in one part doesn't shift what the others see.
  */
 import { assert } from '../assert.ts'
 import type { Random } from '../random.ts'

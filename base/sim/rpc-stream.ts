@@ -68,14 +68,13 @@ export class StreamEnd implements RpcStream {
 
   send(message: Uint8Array): boolean {
     if (this.#isClosed || this.#isEndSent) return false
-    const copy = Buffer.from(message)
-    this.#windowUsed += copy.length
+    this.#windowUsed += message.length
     if (this.#parts.links.drawLoss()) {
       this.#wire.send(() => this.#peer?.close(this.#unavailable()))
       this.close(this.#unavailable())
       return false
     }
-    this.#wire.send(() => this.#peer?.arrive(copy))
+    this.#wire.send(() => this.#peer?.arrive(message))
     if (this.#windowUsed < WINDOW_BYTES) return true
     this.#needsDrain = true
     return false
@@ -98,12 +97,13 @@ export class StreamEnd implements RpcStream {
     this.close(error)
   }
 
-  arrive(message: Buffer): void {
+  /** Looks at the bytes only now, so that a sender who changes them is found out. */
+  arrive(message: Uint8Array): void {
     if (!this.#process.isAlive) return
     this.#peer?.left(message.length)
     if (this.#isClosed) return
     this.#parts.scheduler.note('rpc bytes', message.length)
-    this.#handler.onMessage(message)
+    this.#handler.onMessage(Buffer.from(message))
   }
 
   /** A message of ours has reached the other end. */

@@ -48,7 +48,9 @@ export class Scheduler {
     return this.nowUs / 1000
   }
 
-  /** `run` is called at `atUs` (now at the earliest), after all that was scheduled for then before. */
+  /**
+   * `run` is called at `atUs` (now at the earliest), after all that was scheduled for then before.
+   */
   at(atUs: number, label: string, run: () => void): SimEvent {
     assert(Number.isSafeInteger(atUs), 'virtual time is whole microseconds')
     const event = new ScheduledEvent(Math.max(atUs, this.nowUs), this.#sequence++, label, run)

@@ -128,7 +128,7 @@ describe('base/sim/world', () => {
       assert.ok(lengths.size >= 3, [...lengths].join())
     })
 
-    it('closes what a killed process had open, and leaves a silent machine’s half open', async () => {
+    it('closes what a killed process had open, not what a silent machine had', async () => {
       for (const how of ['kill', 'powerLoss'] as const) {
         const sim = new SimWorld(3)
         const { client, server } = await connected(sim)

@@ -1,6 +1,6 @@
 /**
- * A whole simulation from one seed: machines with disks and clocks, processes on them, links between
- * them. The same seed and the same calls give the same run, to the last event.
+ * A whole simulation from one seed: machines with disks and clocks, processes on them, links
+ * between them. The same seed and the same calls give the same run, to the last event.
  */
 import { assert } from '../assert.ts'
 import type { Rpc } from '../rpc.ts'

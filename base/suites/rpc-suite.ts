@@ -134,8 +134,9 @@ function streamTests(parts: Parts, setup: GetSetup): void {
       [server, client],
     ] as const) {
       let sent = 0
-      const bytes = Buffer.alloc(64 * 1024)
+      let bytes: Buffer
       do {
+        bytes = Buffer.alloc(64 * 1024)
         bytes.writeUInt32BE(sent++)
         assert.ok(sent < 10_000, 'the window ends')
       } while (from.stream?.send(bytes) === true)

@@ -1,0 +1,313 @@
+/**
+ * Rpc over gRPC, and the only door to grpc-js. Two gRPC methods carry everything: a stream in both
+ * directions and a unary call, whose messages are opaque bytes that no serializer touches; which of
+ * our methods is meant stands in the metadata. The receiver of much data is the gRPC client, because
+ * only a client can widen its flow-control window.
+ *
+ * A server that loses its client sees 'cancelled', whatever the reason was.
+ */
+import * as grpc from '@grpc/grpc-js'
+import { assert } from '../base/assert.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import { UserError } from '../base/errors.ts'
+import {
+  type Rpc,
+  RpcError,
+  type RpcPeer,
+  type RpcServer,
+  type RpcService,
+  type RpcStream,
+  type RpcStreamHandler,
+} from '../base/rpc.ts'
+import { asBuffer, GrpcStream } from './grpc-stream.ts'
+
+const METHOD_KEY = 'odradek-method'
+const MESSAGE_BYTES_MAX = 128 * 1024 * 1024
+const FLOW_CONTROL_WINDOW_BYTES = 4 * 1024 * 1024
+/** Together under a second: how long a peer may be silent. */
+const KEEP_ALIVE_AFTER_MS = 400
+const KEEP_ALIVE_WITHIN_MS = 400
+const RECONNECT_AFTER_MS = 100
+const RECONNECT_AFTER_MS_MAX = 1000
+const STREAMS_PER_CONNECTION_MAX = 4096
+/** How long streams have to say goodbye when a server closes. */
+const SHUTDOWN_MS = 500
+
+const passThrough = (message: Buffer) => message
+const OPAQUE = {
+  requestSerialize: passThrough,
+  requestDeserialize: passThrough,
+  responseSerialize: passThrough,
+  responseDeserialize: passThrough,
+}
+const STREAM_PATH = '/odradek.Transport/Stream'
+const CALL_PATH = '/odradek.Transport/Call'
+const TRANSPORT: grpc.ServiceDefinition = {
+  stream: { path: STREAM_PATH, requestStream: true, responseStream: true, ...OPAQUE },
+  call: { path: CALL_PATH, requestStream: false, responseStream: false, ...OPAQUE },
+}
+
+const STATUS_OF_CODE: Readonly<Record<RpcError['code'], grpc.status>> = {
+  refused: grpc.status.UNAVAILABLE,
+  unavailable: grpc.status.UNAVAILABLE,
+  timeout: grpc.status.DEADLINE_EXCEEDED,
+  'too-large': grpc.status.RESOURCE_EXHAUSTED,
+  denied: grpc.status.PERMISSION_DENIED,
+  cancelled: grpc.status.CANCELLED,
+}
+
+// What matters comes back as an error; grpc-js would also print it.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE)
+
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export interface GrpcRpcOptions {
+  readonly clock: Clock
+  readonly messageBytesMax?: number
+}
+
+export class GrpcRpc implements Rpc {
+  readonly #clock: Clock
+  readonly #options: grpc.ChannelOptions
+
+  constructor(options: GrpcRpcOptions) {
+    const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX
+    this.#clock = options.clock
+    this.#options = {
+      'grpc.max_receive_message_length': messageBytesMax,
+      'grpc.max_send_message_length': messageBytesMax,
+      'grpc.keepalive_time_ms': KEEP_ALIVE_AFTER_MS,
+      'grpc.keepalive_timeout_ms': KEEP_ALIVE_WITHIN_MS,
+    }
+  }
+
+  async serve(options: Address, service: RpcService): Promise<RpcServer> {
+    const server = new grpc.Server({
+      ...this.#options,
+      'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
+    })
+    const streams = new Set<GrpcStream>()
+    server.addService(TRANSPORT, {
+      stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) =>
+        this.#accept(call, service, streams),
+      call: answer(service),
+    })
+    const port = await bind(server, options)
+    return new GrpcServer(server, port, { clock: this.#clock, streams })
+  }
+
+  peer(options: Address): RpcPeer {
+    return new GrpcPeer(this.#clock, hostPort(options), {
+      ...this.#options,
+      'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
+      'grpc.initial_reconnect_backoff_ms': RECONNECT_AFTER_MS,
+      'grpc.max_reconnect_backoff_ms': RECONNECT_AFTER_MS_MAX,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+      'grpc.enable_http_proxy': 0,
+      'grpc.service_config_disable_resolution': 1,
+    })
+  }
+
+  #accept(
+    call: grpc.ServerDuplexStream<Buffer, Buffer>,
+    service: RpcService,
+    owner: Set<GrpcStream>,
+  ): void {
+    const parts = { clock: this.#clock, owner, remote: call.getPeer() }
+    // An error event is how a stream of grpc-js ends with a status.
+    const stream = new GrpcStream({ ...parts, side: 'server' }, call, (error) => {
+      call.emit('error', statusOf(error))
+    })
+    call.on('error', () => {})
+    call.on('cancelled', () => stream.close(new RpcError('cancelled', stream.remote)))
+    try {
+      stream.attach(service.onStream(methodOf(call.metadata), stream))
+    } catch (error) {
+      stream.breakOff(asRpcError(error))
+      return
+    }
+    call.on('data', (message: Buffer) => stream.received(message))
+    call.on('end', () => stream.otherEnded())
+    call.on('finish', () => {
+      if (stream.isEnded) stream.close(undefined)
+    })
+  }
+}
+
+class GrpcServer implements RpcServer {
+  readonly port: number
+  readonly #server: grpc.Server
+  readonly #clock: Clock
+  readonly #streams: Set<GrpcStream>
+  #closing: Promise<void> | undefined
+
+  constructor(
+    server: grpc.Server,
+    port: number,
+    parts: { readonly clock: Clock; readonly streams: Set<GrpcStream> },
+  ) {
+    this.#server = server
+    this.port = port
+    this.#clock = parts.clock
+    this.#streams = parts.streams
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const error = new RpcError('unavailable', 'the server closes')
+    for (const stream of [...this.#streams]) stream.breakOff(error)
+    const timer = this.#clock.after(SHUTDOWN_MS, () => this.#server.forceShutdown())
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    timer.cancel()
+  }
+}
+
+class GrpcPeer implements RpcPeer {
+  readonly #clock: Clock
+  readonly #remote: string
+  readonly #client: grpc.Client
+  readonly #streams = new Set<GrpcStream>()
+  readonly #calls = new Set<grpc.ClientUnaryCall>()
+
+  constructor(clock: Clock, remote: string, options: grpc.ChannelOptions) {
+    this.#clock = clock
+    this.#remote = remote
+    this.#client = new grpc.Client(remote, grpc.credentials.createInsecure(), options)
+  }
+
+  stream(method: string, handler: RpcStreamHandler): RpcStream {
+    const metadata = metadataOf(method)
+    const call = this.#client.makeBidiStreamRequest(STREAM_PATH, passThrough, passThrough, metadata)
+    const parts = { clock: this.#clock, owner: this.#streams, remote: this.#remote }
+    const stream = new GrpcStream({ ...parts, side: 'client' }, call, () => call.cancel())
+    stream.attach(handler)
+    call.on('data', (message: Buffer) => stream.received(message))
+    call.on('error', () => {}) // the status that follows says the same
+    call.on('status', (status: grpc.StatusObject) => stream.close(errorOf(status, this.#remote)))
+    return stream
+  }
+
+  call(method: string, request: Uint8Array, timeoutMs: number): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      let timer: Timer | undefined
+      const call = this.#client.makeUnaryRequest(
+        CALL_PATH,
+        passThrough,
+        passThrough,
+        asBuffer(request),
+        metadataOf(method),
+        (error: grpc.ServiceError | null, response?: Buffer) => {
+          timer?.cancel()
+          this.#calls.delete(call)
+          if (error === null && response !== undefined) resolve(response)
+          else reject(error === null ? noAnswer(method) : errorOf(error, this.#remote))
+        },
+      )
+      this.#calls.add(call)
+      // A deadline of grpc-js would be in wall-clock time.
+      timer = this.#clock.after(timeoutMs, () => {
+        reject(new RpcError('timeout', `${method} of ${this.#remote}: ${timeoutMs} ms`))
+        call.cancel()
+      })
+    })
+  }
+
+  close(): void {
+    for (const stream of [...this.#streams]) stream.cancel()
+    for (const call of this.#calls) call.cancel()
+    this.#client.close()
+  }
+}
+
+function answer(service: RpcService) {
+  return (
+    call: grpc.ServerUnaryCall<Buffer, Buffer>,
+    respond: grpc.sendUnaryData<Buffer>,
+  ): void => {
+    service.onCall(methodOf(call.metadata), call.request, call.getPeer()).then(
+      (response) => respond(null, asBuffer(response)),
+      (error: unknown) => respond(statusOf(asRpcError(error))),
+    )
+  }
+}
+
+function bind(server: grpc.Server, options: Address): Promise<number> {
+  const where = hostPort(options)
+  return new Promise((resolve, reject) => {
+    server.bindAsync(where, grpc.ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port)
+      else {
+        const sentence = `cannot listen on ${where}: choose another address or port`
+        reject(new UserError(sentence, 1, { cause: error }))
+      }
+    })
+  })
+}
+
+function hostPort({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function metadataOf(method: string): grpc.Metadata {
+  assert(method.includes('/'), 'a method is named service/method')
+  const metadata = new grpc.Metadata()
+  metadata.set(METHOD_KEY, method)
+  return metadata
+}
+
+function methodOf(metadata: grpc.Metadata): string {
+  return String(metadata.get(METHOD_KEY)[0] ?? '')
+}
+
+function statusOf(error: RpcError): grpc.ServerErrorResponse {
+  return {
+    name: error.name,
+    message: error.message,
+    code: STATUS_OF_CODE[error.code],
+    details: error.message,
+  }
+}
+
+/** Undefined when the status is OK. */
+function errorOf(
+  status: { readonly code: grpc.status; readonly details: string },
+  remote: string,
+): RpcError | undefined {
+  if (status.code === grpc.status.OK) return undefined
+  return new RpcError(codeOf(status), `${remote}: ${status.details}`)
+}
+
+function codeOf(status: {
+  readonly code: grpc.status
+  readonly details: string
+}): RpcError['code'] {
+  switch (status.code) {
+    case grpc.status.DEADLINE_EXCEEDED:
+      return 'timeout'
+    case grpc.status.RESOURCE_EXHAUSTED:
+      return 'too-large'
+    case grpc.status.PERMISSION_DENIED:
+      return 'denied'
+    case grpc.status.CANCELLED:
+      return 'cancelled'
+    default:
+      return status.details.includes('ECONNREFUSED') ? 'refused' : 'unavailable'
+  }
+}
+
+function noAnswer(method: string): RpcError {
+  return new RpcError('unavailable', `${method}: no answer came`)
+}
+
+function asRpcError(error: unknown): RpcError {
+  if (error instanceof RpcError) return error
+  return new RpcError('unavailable', String(error), { cause: error })
+}
