@@ -94,6 +94,39 @@ describe('node/metadata/single-voter', () => {
     await fixture.complete(voter.stop())
   })
 
+  it('refuses proposals while the disk is full, and goes on when it is not', async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const fixture = new QuorumFixture(seed)
+      const voter = await fixture.start()
+      const good = await fixture.complete(voter.propose(topic(1)))
+      fixture.disk.fault = (operation) => (operation === 'write' ? 'ENOSPC' : undefined)
+      const large = Array.from({ length: 1000 }, (_, index) => partitionRecord(idOf(4), index))
+      const proposals = [
+        voter.propose(topic(2)),
+        ...(seed % 2 === 0 ? [voter.propose([topicRecord('large', idOf(4)), ...large])] : []),
+        voter.propose(topic(3)),
+      ]
+      for (const one of await fixture.complete(Promise.allSettled(proposals))) {
+        assert.equal(one.status, 'rejected')
+      }
+      assert.equal(voter.image.offset, good)
+      fixture.disk.fault = () => undefined
+      // The log repairs itself when it is written to again: one refusal more is allowed.
+      const retry = () => fixture.complete(voter.propose(topic(2)))
+      await retry().catch(async () => {
+        await fixture.scheduler.runFor(1000)
+        await retry()
+      })
+      assert.deepEqual([...voter.image.topics.keys()].sort(), ['topic-1', 'topic-2'])
+      await fixture.complete(voter.stop())
+      fixture.kill()
+      const again = await fixture.start()
+      assert.deepEqual(contentOf(again.image), contentOf(voter.image))
+      assert.deepEqual(fixture.fatal, [])
+      await fixture.complete(again.stop())
+    }
+  })
+
   it('ends the node when a sync fails', async () => {
     const fixture = new QuorumFixture(4)
     const voter = await fixture.start()

@@ -30,6 +30,7 @@ export type VoterLog = Pick<
   | 'logEndOffset'
   | 'syncedOffset'
   | 'latestEpoch'
+  | 'isFailed'
   | 'append'
   | 'write'
   | 'sync'
@@ -55,6 +56,7 @@ interface Proposal {
   reject(error: unknown): void
 }
 
+const METADATA_LOG = '__cluster_metadata-0'
 const READ_BYTES = 1024 * 1024
 /** One change of metadata is one batch, however many partitions it makes. */
 const BATCH_BYTES_MAX = 64 * 1024 * 1024
@@ -126,6 +128,7 @@ export class SingleVoter implements MetadataQuorum {
     }
     this.#fail(new NotLeaderError('the node stopped'))
     this.leaderId = -1
+    this.#options.state.close()
   }
 
   propose(records: readonly MetadataRecord[]): Promise<number> {
@@ -142,6 +145,7 @@ export class SingleVoter implements MetadataQuorum {
       this.#append(batch)
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
+      if (this.#options.log.isFailed) this.#end(error)
       return Promise.reject(error)
     }
     const lastOffset = this.nextOffset - 1
@@ -170,8 +174,10 @@ export class SingleVoter implements MetadataQuorum {
     const expected = log.logEndOffset
     log.append(batch, 0, batch.length, context, this.#outcome)
     if (this.#outcome.error !== 0) {
+      // The log says only here which of the gathered bytes are lost, and is then fit for more.
+      this.#write()
       const why = `append to the metadata log (error ${this.#outcome.error})`
-      throw new StorageError('UNKNOWN', '__cluster_metadata-0', why)
+      throw new StorageError('UNKNOWN', METADATA_LOG, why)
     }
     assert(this.#outcome.firstOffset === expected, 'offsets follow each other')
     assert(this.#outcome.lastOffset === log.logEndOffset - 1)
@@ -193,17 +199,39 @@ export class SingleVoter implements MetadataQuorum {
     const { log } = this.#options
     try {
       while (this.#pending.length > 0) {
-        log.write()
+        if (!this.#write()) continue
         this.#apply(await log.sync())
       }
     } catch (error) {
-      this.#isStopped = true
-      this.#fail(error)
-      this.#options.onFatal(error)
+      this.#end(error)
     } finally {
       this.#isSyncing = false
       for (const resolve of this.#idle.splice(0)) resolve()
     }
+  }
+
+  /**
+   * False when a full device took the bytes out of the log again: those proposals are refused, and
+   * the node goes on, since space may come back.
+   */
+  #write(): boolean {
+    try {
+      this.#options.log.write()
+      return true
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      this.#dropLost(error)
+      return false
+    }
+  }
+
+  /** Rejects the proposals that a failed write took out of the log again. */
+  #dropLost(error: StorageError): void {
+    const end = this.#options.log.logEndOffset
+    let kept = this.#pending.length
+    while (kept > 0 && this.#pending[kept - 1]!.lastOffset >= end) kept--
+    for (const proposal of this.#pending.splice(kept)) proposal.reject(error)
+    assert(this.image.offset < end || this.leaderId === -1, 'what is committed stays in the log')
   }
 
   /** Everything below `synced` is committed. */
@@ -221,6 +249,13 @@ export class SingleVoter implements MetadataQuorum {
     for (const proposal of this.#pending.splice(0, count)) proposal.resolve(proposal.lastOffset)
   }
 
+  /** Nothing more can be committed here. */
+  #end(error: unknown): void {
+    this.#isStopped = true
+    this.#fail(error)
+    this.#options.onFatal(error)
+  }
+
   #fail(error: unknown): void {
     for (const proposal of this.#pending.splice(0)) proposal.reject(error)
   }
@@ -236,7 +271,7 @@ export class SingleVoter implements MetadataQuorum {
       log.locate(offset, log.logEndOffset, plan)
       if (plan.error !== 0) {
         const why = `read the metadata log at offset ${offset} (error ${plan.error})`
-        throw new StorageError('UNKNOWN', '__cluster_metadata-0', why)
+        throw new StorageError('UNKNOWN', METADATA_LOG, why)
       }
       if (plan.firstBatchBytes > buffer.length) buffer = Buffer.allocUnsafe(plan.firstBatchBytes)
       const length = log.copy(plan, log.logEndOffset, buffer, 0, buffer.length)
@@ -249,4 +284,9 @@ export class SingleVoter implements MetadataQuorum {
     }
     if (offset > 0) this.image = builder.finish(offset - 1, Math.max(log.latestEpoch, 0)).image
   }
+}
+
+/** Space and handles may come back; what the device has broken does not. */
+function isPassing(error: unknown): error is StorageError {
+  return error instanceof StorageError && (error.code === 'ENOSPC' || error.code === 'EMFILE')
 }
