@@ -4,7 +4,7 @@ import { SimRandom } from '../../base/sim/random.ts'
 import { checkRequest, Fuzzer } from './fuzz.ts'
 import { registry } from './registry.ts'
 
-const COUNT = 10_000
+const COUNT = 6_000
 
 describe('fuzzed requests', () => {
   it('are accepted or refused, alike by all decoders', () => {

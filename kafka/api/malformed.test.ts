@@ -29,8 +29,8 @@ describe('malformed messages', () => {
       for (const message of golden(api)) {
         const codec = codecOf(api, message)
         const bytes = Buffer.from(message.hex, 'hex')
-        // Beyond some dozens of bytes each place resembles one before it.
-        const step = Math.max(1, Math.floor(bytes.length / 80))
+        // Beyond a few dozen bytes each place resembles one before it.
+        const step = Math.max(1, Math.floor(bytes.length / 40))
         for (let end = 0; end < bytes.length; end += step) {
           assert.throws(() => codec.validate(bytes, 0, end), WireError)
           assert.throws(() => codec.decode(bytes, 0, end), WireError)
@@ -54,7 +54,7 @@ describe('malformed messages', () => {
       for (const message of golden(api)) {
         const codec = codecOf(api, message)
         const bytes = Buffer.from(message.hex, 'hex')
-        const step = Math.max(1, Math.floor(bytes.length / 30))
+        const step = Math.max(1, Math.floor(bytes.length / 20))
         for (let at = 0; at < bytes.length; at += step) {
           for (const value of [0x00, 0x7f, 0xff]) {
             const was = bytes[at]!
@@ -77,7 +77,7 @@ function expectValueOrWireError(run: () => unknown): void {
   }
 }
 
-const FRAME_BYTES = 32 * 1024
+const FRAME_BYTES = 16 * 1024
 const HEAP_FACTOR_MAX = 4
 /** What small messages may take besides, and the measuring itself. */
 const NOISE_BYTES = 24 * 1024
