@@ -149,6 +149,13 @@ async def commit_resume():
     expect_equal(await take(2), [b'5', b'6'], 'after the reset')
 
 
+async def until(read_value, wanted, limit_s=5):
+    end = time.monotonic() + limit_s
+    while (value := await read_value()) != wanted:
+        expect(time.monotonic() < end, f'got {value!r}, expected {wanted!r}')
+        await asyncio.sleep(0.05)
+
+
 async def admin_topics():
     topic = await create('admin', 2, {'retention.ms': '60000'})
 
@@ -157,12 +164,18 @@ async def admin_topics():
         expect_equal((described['error_code'], len(described['partitions'])), (0, 2), 'description')
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic,
                                                   configs={'retention.ms': '120000'})])
-        answer = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-        entries = {entry[0]: entry[1] for entry in answer[0].resources[0][4]}
-        expect_equal(entries['retention.ms'], '120000', 'retention.ms')
+
+        async def retention():
+            answer = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+            return {entry[0]: entry[1] for entry in answer[0].resources[0][4]}['retention.ms']
+
+        async def count():
+            return len((await admin.describe_topics([topic]))[0]['partitions'])
+
+        # A broker of Kafka answers from metadata that lag behind the controller's.
+        await until(retention, '120000')
         await admin.create_partitions({topic: NewPartitions(5)})
-        described = (await admin.describe_topics([topic]))[0]
-        expect_equal(len(described['partitions']), 5, 'partitions after growth')
+        await until(count, 5)
         await admin.delete_topics([topic])
         expect(topic not in await admin.list_topics(), 'the topic is still listed')
     await with_admin(run)
