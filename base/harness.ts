@@ -10,18 +10,26 @@ const LOOK_AGAIN_MS = 20
 let before = new Map<string, number>()
 
 export const mochaHooks = {
-  beforeAll(): void {
+  async beforeAll(): Promise<void> {
+    await turn()
     before = resources()
   },
   async afterAll(this: Mocha.Context): Promise<void> {
-    this.timeout(0) // mocha's own timer would be found
+    this.timeout(2 * PATIENCE_MS)
+    await turn()
     let leaks = leaked()
     for (let waitedMs = 0; leaks.length > 0 && waitedMs < PATIENCE_MS; waitedMs += LOOK_AGAIN_MS) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+      await turn()
       leaks = leaked()
     }
     if (leaks.length > 0) throw new Error(`left behind by the tests: ${leaks.join(', ')}`)
   },
+}
+
+/** Mocha's own timer is there after it, both times, and the timer that woke us is gone. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function leaked(): string[] {

@@ -1,9 +1,9 @@
 /**
  * One end of a gRPC stream of opaque messages, held back by the bytes that have not left yet.
  *
- * grpc-js tells a server that its client has ended in the same words whether it said so or was lost.
- * So a client that ends cleanly sends one reserved message first, its farewell, and an end without
- * it is a loss.
+ * grpc-js tells a server that its client has ended in the same words whether it said so or was
+ * lost. So a client that ends cleanly sends one reserved message first, its farewell, and an end
+ * without it is a loss.
  */
 import type { Clock } from '../base/clock.ts'
 import { RpcError, type RpcStream, type RpcStreamHandler } from '../base/rpc.ts'

@@ -1,8 +1,8 @@
 /**
  * Rpc over gRPC, and the only door to grpc-js. Two gRPC methods carry everything: a stream in both
  * directions and a unary call, whose messages are opaque bytes that no serializer touches; which of
- * our methods is meant stands in the metadata. The receiver of much data is the gRPC client, because
- * only a client can widen its flow-control window.
+ * our methods is meant stands in the metadata. The receiver of much data is the gRPC client,
+ * because only a client can widen its flow-control window.
  *
  * A server that loses its client sees 'cancelled', whatever the reason was.
  */
