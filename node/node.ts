@@ -8,7 +8,6 @@ import type { Logger } from '../base/logger.ts'
 import { Turn } from '../base/turn.ts'
 import type { World } from '../base/world.ts'
 import { KafkaServer } from '../kafka/server/listener.ts'
-import { DEFAULT_LOG_CONFIG } from '../log/config.ts'
 import { PartitionLog } from '../log/partition-log.ts'
 import { LogStore } from '../log/store.ts'
 import { ReplicationProbe } from '../replication/probe.ts'
@@ -21,7 +20,7 @@ import { Controller } from './metadata/controller.ts'
 import { overridesOf, RESOURCE } from './metadata/image.ts'
 import { claimDirectories, type Identity } from './metadata/meta-properties.ts'
 import { QuorumState } from './metadata/quorum-state.ts'
-import { SingleVoter } from './metadata/single-voter.ts'
+import { METADATA_LOG_CONFIG, SingleVoter } from './metadata/single-voter.ts'
 import { autoCreation, OFFSETS_TOPIC, OffsetsTopicOfNode } from './offsets-topic.ts'
 import { groupOptions, serverOptions } from './options.ts'
 import { Partitions } from './partitions.ts'
@@ -110,6 +109,7 @@ export class Node {
         random,
         nodeId: settings.nodeId,
         directories,
+        clusterId: settings.optionalText('cluster.id') ?? undefined,
       })
       return await Node.#assemble({ world, settings, logger, store, identity, onFatal })
     } catch (error) {
@@ -264,7 +264,7 @@ async function openQuorum(parts: {
     directory: `${directory}/${METADATA_LOG}`,
     topic: '__cluster_metadata',
     partition: 0,
-    config: { ...DEFAULT_LOG_CONFIG, isDeleted: false, flush: 'group' },
+    config: METADATA_LOG_CONFIG,
     // Small, and the one log whose every byte counts: checked whole at each start.
     recoveryPoint: 0,
     logStartOffset: 0,

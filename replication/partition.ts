@@ -193,6 +193,8 @@ export class Partition implements Flushable {
     this.log.append(source, start, end, this.#context, outcome)
     if (outcome.error !== 0) {
       if (this.log.isFailed) this.#fail(new StorageError('EIO', this.log.directory, 'append to'))
+      // A full disk: the log goes on once it has been told to write again.
+      else if (outcome.error === KAFKA_STORAGE_ERROR) this.#parts.turn.stores(this)
       return
     }
     if (outcome.isDuplicate) return
