@@ -4,8 +4,6 @@
  */
 import type { Timer } from '../../base/clock.ts'
 import { offsetCommit } from '../api/08-offset-commit.ts'
-import { offsetFetch } from '../api/09-offset-fetch.ts'
-import { findCoordinator } from '../api/10-find-coordinator.ts'
 import { joinGroup } from '../api/11-join-group.ts'
 import { heartbeat } from '../api/12-heartbeat.ts'
 import { leaveGroup } from '../api/13-leave-group.ts'
@@ -22,6 +20,7 @@ import {
 import type { Cluster } from './cluster.ts'
 import { check } from './cluster.ts'
 import type { BrokerConnection } from './connection.ts'
+import { fetchCommitted, lookUpCoordinator } from './coordinator.ts'
 import {
   type Assigned,
   decodeAssignment,
@@ -42,6 +41,8 @@ const RETRY_MS = 100
 const REBALANCE_TIMEOUT_MS = 60_000
 /** Version of the API that names topics by name; later ones need ids. */
 const BY_NAME = 9
+/** LeaveGroup: from here on for many members at once. */
+const MANY_MEMBERS_SINCE = 3
 
 export class GroupMember {
   readonly #cluster: Cluster
@@ -115,12 +116,14 @@ export class GroupMember {
     this.#isClosed = true
     this.#heartbeat?.cancel()
     if (this.#memberId === '' || this.#coordinator?.isOpen !== true) return
+    const isMany = this.#coordinator.version(leaveGroup as never) >= MANY_MEMBERS_SINCE
     await this.#coordinator.request(
       leaveGroup,
       {
         groupId: this.#options.group,
-        memberId: this.#memberId,
-        members: [{ memberId: this.#memberId, groupInstanceId: null, reason: 'closed' }],
+        ...(isMany
+          ? { members: [{ memberId: this.#memberId, groupInstanceId: null }] }
+          : { memberId: this.#memberId }),
       },
       this.#cluster.options.timeoutMs,
     )
@@ -128,14 +131,10 @@ export class GroupMember {
 
   async #connection(): Promise<BrokerConnection> {
     while (this.#coordinator?.isOpen !== true) {
-      const answer = await this.#cluster.request(undefined, findCoordinator, {
-        key: this.#options.group,
-        keyType: 0,
-        coordinatorKeys: [this.#options.group],
-      })
-      const found = answer.coordinators[0]
-      const error = found?.errorCode ?? answer.errorCode
-      const nodeId = found?.nodeId ?? answer.nodeId
+      const { errorCode: error, nodeId } = await lookUpCoordinator(
+        this.#cluster,
+        this.#options.group,
+      )
       if (error === 0) {
         await this.#cluster.metadata([])
         this.#coordinator = await this.#cluster.node(nodeId)
@@ -215,19 +214,12 @@ export class GroupMember {
       name,
       partitionIndexes: row.map(({ partition }) => partition),
     }))
-    const answer = await connection.request(
-      offsetFetch,
-      {
-        groupId: this.#options.group,
-        topics,
-        groups: [{ groupId: this.#options.group, topics }],
-        requireStable: true,
-      },
-      this.#cluster.options.timeoutMs,
-      Math.min(connection.version(offsetFetch as never), BY_NAME),
-    )
+    const found = await fetchCommitted(connection, this.#options.group, topics, {
+      requireStable: true,
+      timeoutMs: this.#cluster.options.timeoutMs,
+    })
     const offsets = new Map<string, number>()
-    for (const { name, partitions } of answer.groups[0]?.topics ?? answer.topics) {
+    for (const { name, partitions } of found) {
       for (const { partitionIndex, committedOffset, errorCode } of partitions) {
         check(errorCode, `committed offset of ${name}-${partitionIndex}`)
         if (committedOffset >= 0) offsets.set(`${name}/${partitionIndex}`, committedOffset)

@@ -1,18 +1,15 @@
 /** odradek group list|describe|delete */
 import type { Command } from 'commander'
-import { offsetFetch } from '../../kafka/api/09-offset-fetch.ts'
 import { describeGroups } from '../../kafka/api/15-describe-groups.ts'
 import { listGroups } from '../../kafka/api/16-list-groups.ts'
 import { deleteGroups } from '../../kafka/api/42-delete-groups.ts'
 import { type Cluster, check } from '../../kafka/client/cluster.ts'
 import { Consumer } from '../../kafka/client/consumer.ts'
+import { fetchCommitted } from '../../kafka/client/coordinator.ts'
 import { ask } from './ask.ts'
 import { coordinatorOf } from './coordinator.ts'
 import { print, printRows, say } from './output.ts'
 import { type SharedOptions, withCluster, withSharedOptions } from './session.ts'
-
-/** Version of the API that names topics by name; later ones need ids. */
-const BY_NAME = 9
 
 export function addGroupCommands(program: Command): void {
   const group = program.command('group').description('show and delete consumer groups')
@@ -97,21 +94,14 @@ function addDescribe(group: Command): void {
 
 async function committedOffsets(cluster: Cluster, name: string) {
   const coordinator = await coordinatorOf(cluster, name)
-  const answer = await coordinator.request(
-    offsetFetch,
-    {
-      groupId: name,
-      topics: null,
-      groups: [{ groupId: name, topics: null }],
-      requireStable: false,
-    },
-    cluster.options.timeoutMs,
-    Math.min(coordinator.version(offsetFetch as never), BY_NAME),
-  )
+  const found = await fetchCommitted(coordinator, name, null, {
+    requireStable: false,
+    timeoutMs: cluster.options.timeoutMs,
+  })
   const consumer = new Consumer(cluster, { startAt: 'latest' })
   const rows: { topic: string; partition: number; committed: number; end: number; lag: number }[] =
     []
-  for (const { name: topic, partitions } of answer.groups[0]?.topics ?? answer.topics) {
+  for (const { name: topic, partitions } of found) {
     for (const { partitionIndex: partition, committedOffset: committed } of partitions) {
       const end = await consumer.offset(topic, partition, 'latest')
       rows.push({ topic, partition, committed, end, lag: Math.max(0, end - committed) })

@@ -16,6 +16,8 @@ const TOPIC_RESOURCE = 2
 const SET = 0
 const DELETE = 1
 const DYNAMIC_TOPIC_CONFIG = 1
+/** DeleteTopics: from here on by name or id. */
+const TOPICS_SINCE = 6
 
 export function addTopicCommands(program: Command): void {
   const topic = program.command('topic').description('make, show, change and delete topics')
@@ -232,8 +234,9 @@ function addDelete(topic: Command): void {
         const answer = await controller.request(
           deleteTopics,
           {
-            topics: names.map((name) => ({ name, topicId: ZERO_UUID })),
-            topicNames: names,
+            ...(controller.version(deleteTopics as never) >= TOPICS_SINCE
+              ? { topics: names.map((name) => ({ name, topicId: ZERO_UUID })) }
+              : { topicNames: names }),
             timeoutMs: cluster.options.timeoutMs,
           },
           cluster.options.timeoutMs,
