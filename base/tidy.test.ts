@@ -46,6 +46,7 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['log/key-map.ts', 'node:crypto', 'a hash: pure'],
   ['kafka/wire/', 'node:buffer', 'isUtf8: pure'],
   ['kafka/wire/testing/golden.ts', 'node:fs', 'reads test data'],
+  ['node/node.test.ts', 'node:os', 'temporary directories for a real node'],
   ['kafka/api/fuzz-run.ts', '*', 'the entry point of a long run'],
   ['node/admin.ts', 'node:http node:net', 'HTTP is no port: nothing of it is simulated'],
   ['node/main.ts', '*', 'the entry point'],
