@@ -30,13 +30,12 @@ import {
 import type { LogState } from './log-state.ts'
 import { OFFSET_ENTRY_BYTES } from './offset-index.ts'
 import type { AppendContext, AppendOutcome } from './outcome.ts'
-import { encodeSnapshot } from './producer-snapshot.ts'
 import type { ProducerBatch } from './producers.ts'
 import { rebuildProducers } from './rebuild.ts'
 import { abortedBy, replayBatch } from './replay.ts'
 import { rollAfterMs } from './retention.ts'
 import { RELATIVE_OFFSET_MAX } from './segment.ts'
-import { makeFile, snapshotPath } from './segment-files.ts'
+import { makeFile, writeSnapshot } from './segment-files.ts'
 import { TIME_ENTRY_BYTES } from './time-index.ts'
 import { type Marker, readMarker } from './transactions.ts'
 
@@ -413,28 +412,19 @@ export class Appender {
   /** Ends the active segment, begins the next at the end of the log. Throws StorageError. */
   roll(nowMs: number): void {
     const state = this.#state
-    const { disk, probe } = state.parts
     this.write()
     const old = state.active
     assert(!old.isEmpty, 'an empty segment does not roll')
-    const path = snapshotPath(state, state.logEndOffset)
-    old.load()
-    if (!disk.exists(path)) {
-      const file = disk.open(path, 'write')
-      try {
-        const bytes = encodeSnapshot(state.producers)
-        file.write(bytes, 0, bytes.length, 0)
-      } finally {
-        file.close()
-      }
-    }
+    writeSnapshot(state)
+    // Whatever fails up to the new file leaves the old segment active, and no file behind.
+    old.saveSealed()
     const fresh = state.newSegment(state.logEndOffset)
     fresh.startEmpty(nowMs)
     makeFile(state, fresh)
-    old.seal()
+    old.isSealed = true
     state.segments.push(fresh)
     state.snapshotOffset = state.logEndOffset
-    probe.rolledSegments++
+    state.parts.probe.rolledSegments++
   }
 }
 

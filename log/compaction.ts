@@ -115,6 +115,7 @@ function placed(state: LogState, cleaned: Segment): Segment {
   segment.writtenBytes = segment.sizeBytes = segment.syncedBytes = cleaned.writtenBytes
   segment.nextOffset = cleaned.nextOffset
   segment.createdMs = cleaned.createdMs
+  segment.hasGaps = cleaned.hasGaps
   segment.isSealed = true
   segment.areIndexesDurable = true
   return segment

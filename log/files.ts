@@ -98,6 +98,11 @@ export class FileCache {
     return opened
   }
 
+  /** The handles are void: the process that had them ended. For simulations. */
+  forgetAll(): void {
+    for (const file of this.#open.splice(0)) file.open = undefined
+  }
+
   closeFile(file: LogFile): void {
     const at = this.#open.indexOf(file)
     assert(at >= 0 && file.open !== undefined, 'an open file is in the row')

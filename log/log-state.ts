@@ -59,6 +59,8 @@ export class LogState {
   logEndOffset = 0
   writtenOffset = 0
   syncedOffset = 0
+  /** As the checkpoint has it, durably: a start after a crash scans from here. */
+  savedRecoveryPoint = 0
   /** Found at the start; kept, said, not served. */
   damage: DamagedRange[] = []
   /** Names were made or removed since the directory was synced. */

@@ -26,7 +26,7 @@ import type { AppendContext, AppendOutcome } from './outcome.ts'
 import { encodeSnapshot } from './producer-snapshot.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
-import { rebuildSegment } from './rebuild.ts'
+import { ensureSnapshot, rebuildSegment } from './rebuild.ts'
 import { openState } from './recovery.ts'
 import { expiredSegments } from './retention.ts'
 import { removeIfThere, snapshotOffsets, snapshotPath } from './segment-files.ts'
@@ -137,6 +137,12 @@ export class PartitionLog implements CleanableLog {
       }
     }
     return point
+  }
+
+  /** The checkpoint with this recovery point is durable. */
+  recoveryPointSaved(offset: number): void {
+    assert(offset <= this.#state.syncedOffset, 'a recovery point is durable')
+    this.#state.savedRecoveryPoint = offset
   }
 
   /** First offset of the oldest open transaction. */
@@ -330,16 +336,16 @@ export class PartitionLog implements CleanableLog {
     if (target === state.syncedOffset && !state.isDirectoryDirty) return
     const startedMs = clock.monotonicMs()
     const work: Promise<void>[] = []
-    for (let i = state.segments.length - 1; i >= 0; i--) {
-      const segment = state.segments[i]!
-      if (segment.writtenBytes > segment.syncedBytes) work.push(this.#syncSegment(segment))
-      else if (segment.nextOffset <= state.syncedOffset) break
-    }
-    if (state.isDirectoryDirty) {
-      state.isDirectoryDirty = false
-      work.push(disk.syncDirectory(state.directory))
-    }
     try {
+      for (let i = state.segments.length - 1; i >= 0; i--) {
+        const segment = state.segments[i]!
+        if (segment.writtenBytes > segment.syncedBytes) work.push(this.#syncSegment(segment))
+        else if (segment.nextOffset <= state.syncedOffset) break
+      }
+      if (state.isDirectoryDirty) {
+        state.isDirectoryDirty = false
+        work.push(disk.syncDirectory(state.directory))
+      }
       await Promise.all(work)
     } catch (error) {
       await Promise.allSettled(work)
@@ -527,6 +533,8 @@ export class PartitionLog implements CleanableLog {
       await state.parts.disk.syncDirectory(state.directory)
       if (this.#isClosed) return
     }
+    await ensureSnapshot(state, state.segments[count]!.baseOffset)
+    if (this.#isClosed) return
     for (let i = 0; i < count; i++) await this.#dropOldest()
     const least = state.segments[0]!.baseOffset
     for (const offset of snapshotOffsets(state)) {
@@ -591,6 +599,7 @@ export class PartitionLog implements CleanableLog {
     for (const segment of state.segments) {
       if (!segment.isSealed || segment.areIndexesDurable || segment.needsRebuild) continue
       await syncIndexes(state, segment)
+      await disk.syncDirectory(state.directory)
       segment.areIndexesDurable = true
     }
     const { active } = state
@@ -680,14 +689,15 @@ export class PartitionLog implements CleanableLog {
   // What compaction sees.
 
   cleanableLimit(): number {
-    const { active, syncedOffset } = this.#state
+    const { active, savedRecoveryPoint } = this.#state
     const stable = this.lastStableOffset(this.#highWatermark)
-    return Math.min(stable, active.baseOffset, syncedOffset)
+    // What a start would scan must be without gaps.
+    return Math.min(stable, active.baseOffset, savedRecoveryPoint)
   }
 
   closedSegments(): readonly CleanableSegment[] {
     const closed = this.#state.segments.slice(0, -1)
-    for (const segment of closed) segment.load()
+    for (const segment of closed) segment.knowTimestamps()
     return closed
   }
 

@@ -196,6 +196,7 @@ export class LogReader {
     const { segments } = this.#state
     const next = segments[segments.indexOf(segment) + 1]
     if (next === undefined || plan.nextOffset >= upTo) return false
+    next.load() // whether it has gaps, and what its index says of offsets
     plan.segment = next
     plan.position = 0
     return true

@@ -5,11 +5,12 @@
 import { assert } from '../base/assert.ts'
 import { leaderEpochAt, maxTimestampAt } from './format.ts'
 import type { LogState } from './log-state.ts'
+import { encodeSnapshot } from './producer-snapshot.ts'
 import { Producers } from './producers.ts'
 import { replayBatch } from './replay.ts'
 import { scanIntact } from './scan.ts'
 import { Found, type Segment } from './segment.ts'
-import { loadSnapshot, removeIndexes, snapshotOffsets } from './segment-files.ts'
+import { loadSnapshot, removeIndexes, snapshotOffsets, snapshotPath } from './segment-files.ts'
 import { forgetIndexes } from './segment-indexes.ts'
 import type { AbortedEntry } from './transactions.ts'
 
@@ -98,4 +99,10 @@ export async function producersAt(
 export async function rebuildProducers(state: LogState): Promise<void> {
   state.producers.clear()
   await producersAt(state, state.writtenOffset, state.producers)
+}
+
+/** Before the segments below `offset` go: what only they say of producers is in a durable snapshot. */
+export async function ensureSnapshot(state: LogState, offset: number): Promise<void> {
+  const producers = await producersAt(state, offset)
+  await state.parts.disk.replaceFile(snapshotPath(state, offset), encodeSnapshot(producers))
 }

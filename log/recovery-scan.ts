@@ -37,7 +37,6 @@ export async function recoverTail(
   state.segments.at(-1)!.nextOffset = Number.MAX_SAFE_INTEGER
   const start = await findStart(state, recoveryPoint)
   for (const segment of state.segments.slice(start.segmentIndex + 1)) {
-    await removeIndexes(state, segment)
     forgetIndexes(segment)
     resetSaved(segment)
     listing.summed.delete(segment.baseOffset)
@@ -59,18 +58,17 @@ export async function recoverTail(
 /** The last place at or below the recovery point from which the indexes can be continued. */
 async function findStart(state: LogState, recoveryPoint: number): Promise<TailStart> {
   const { disk } = state.parts
-  const segmentIndex = state.segmentIndexOf(recoveryPoint)
+  // The one that ends at the recovery point too: it may have been closed after the checkpoint.
+  const segmentIndex = state.segmentIndexOf(Math.max(0, recoveryPoint - 1))
   const segment = state.segments[segmentIndex]!
   const sums = loadSaved(segment, disk)
   if (sums !== undefined && segment.aborted !== undefined) {
     const start = continueIndex(segment, Math.min(recoveryPoint, sums.nextOffset))
     if (start !== undefined) {
-      await removeIndexes(state, segment) // they are shorter now, and are written again as a whole
       resetSaved(segment)
       return { segmentIndex, ...start }
     }
   }
-  await removeIndexes(state, segment)
   forgetIndexes(segment)
   resetSaved(segment)
   segment.aborted = []
@@ -116,7 +114,7 @@ class Tail {
   readonly #isKnown: boolean
   #segment: Segment
   /** Behind the last good batch: a later one shows a gap. */
-  #expected = -1
+  #expected = 0
 
   constructor(state: LogState, recoveryPoint: number, isKnown: boolean) {
     this.#state = state
@@ -160,7 +158,7 @@ class Tail {
   ): Promise<ScanEnd | undefined> {
     const segment = this.#state.segments[i]!
     this.#segment = segment
-    this.#expected = -1
+    this.#expected = offset
     const isLast = i === this.#state.segments.length - 1
     let from = { position, offset, epoch, allowsGaps: this.#allowsGaps(segment) }
     for (;;) {
@@ -178,7 +176,7 @@ class Tail {
         return { ...end, offset: Math.max(endOffset, end.offset) }
       }
       this.#damaged(end.offset, next.baseOffset)
-      this.#expected = -1
+      this.#expected = next.baseOffset
       from = { ...from, position: next.position, offset: next.baseOffset, epoch: end.epoch }
     }
   }
@@ -202,7 +200,7 @@ class Tail {
     const maxTimestampMs = maxTimestampAt(buffer, at)
     segment.note(position, end - at, lastOffset, maxTimestampMs, config.indexIntervalBytes)
     segment.nextOffset = nextOffset
-    if (this.#expected >= 0 && baseOffset > this.#expected) segment.hasGaps = true
+    if (baseOffset > this.#expected) segment.hasGaps = true
     this.#expected = lastOffset + 1
     epochs.assign(leaderEpochAt(buffer, at), baseOffset)
     const aborted = replayBatch(producers, buffer, at, end, baseOffset, parts.clock.nowMs())
@@ -260,14 +258,17 @@ function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
   const fresh = state.newSegment(recoveryPoint)
   fresh.startEmpty(parts.clock.nowMs())
   makeFile(state, fresh)
-  old.seal()
+  old.saveSealed()
+  old.isSealed = true
   state.segments.push(fresh)
   state.logEndOffset = recoveryPoint
 }
 
 async function syncAll(state: LogState, first: number): Promise<void> {
   for (const segment of state.segments.slice(first)) {
-    if (segment.isSealed && !segment.areIndexesDurable) {
+    // They may be shorter now than their files: written again as a whole.
+    await removeIndexes(state, segment)
+    if (segment.isSealed) {
       segment.noteTimeAtClose()
       segment.saveIndexes()
     }

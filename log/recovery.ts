@@ -30,6 +30,7 @@ export async function openState(options: LogOptions): Promise<LogState> {
   const { disk, probe, clock } = options.parts
   const shared = options.parts.shared ?? new LogShared(disk, probe)
   const state = new LogState(options, shared)
+  state.savedRecoveryPoint = Math.max(0, options.recoveryPoint)
   if (!disk.exists(state.directory)) {
     disk.makeDirectory(state.directory)
     await disk.syncDirectory(parentOf(state.directory))
@@ -51,6 +52,7 @@ export async function openState(options: LogOptions): Promise<LogState> {
   if (state.logStartOffset > state.logEndOffset) await startOver(state)
   await rebuildMissing(state, listing)
   if (!areEpochsIntact(state)) await rebuildEpochs(state)
+  state.epochs.truncateFromStart(state.logStartOffset)
   state.checkOrder()
   assert(state.syncedOffset === state.logEndOffset, 'an open log is durable')
   return state

@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts'
 import { StorageError } from '../base/errors.ts'
 import { readIfThere } from './checkpoints.ts'
 import type { LogState } from './log-state.ts'
-import { decodeSnapshot } from './producer-snapshot.ts'
+import { decodeSnapshot, encodeSnapshot } from './producer-snapshot.ts'
 import type { Producers } from './producers.ts'
 import { LOG_SUFFIX, type Segment, segmentName } from './segment.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
@@ -76,4 +76,21 @@ export function snapshotOffsets(state: LogState): number[] {
     if (match !== null && Number.isSafeInteger(Number(match[1]))) offsets.push(Number(match[1]))
   }
   return offsets.sort((a, b) => a - b)
+}
+
+/** The producers as they are at the end of the log; not synced. Throws StorageError. */
+export function writeSnapshot(state: LogState): void {
+  assert(state.writtenOffset === state.logEndOffset, 'a snapshot is of written records')
+  const { disk } = state.parts
+  const path = snapshotPath(state, state.logEndOffset)
+  const bytes = encodeSnapshot(state.producers)
+  // What a full disk left there may be longer.
+  if (disk.exists(path)) disk.rename(path, `${path}.deleted`)
+  const file = disk.open(path, 'write')
+  try {
+    file.write(bytes, 0, bytes.length, 0)
+  } finally {
+    file.close()
+  }
+  state.isDirectoryDirty = true
 }

@@ -20,7 +20,7 @@ import {
 import { OffsetIndex } from './offset-index.ts'
 import type { LogProbe } from './probe.ts'
 import { resync } from './resync.ts'
-import { loadIndexes, saveIndexes } from './segment-indexes.ts'
+import { loadIndexes, readSums, saveIndexes } from './segment-indexes.ts'
 import { TimeIndex } from './time-index.ts'
 import type { AbortedEntry } from './transactions.ts'
 
@@ -83,6 +83,7 @@ export class Segment {
   readonly saved = { index: 0, indexCrc: 0, time: 0, timeCrc: 0, aborted: 0, abortedCrc: 0 }
   #firstTimestampMs: number | undefined = undefined
   #modifiedMs: number | undefined = undefined
+  #areTimestampsKnown = false
   readonly #parts: SegmentParts
 
   constructor(directory: string, baseOffset: number, parts: SegmentParts, file?: LogFile) {
@@ -121,7 +122,7 @@ export class Segment {
 
   /** For retention: of the records, or of the file when they have none. */
   largestTimestampMs(): number {
-    if (!this.isIndexLoaded()) this.load()
+    this.knowTimestamps()
     if (this.maxTimestampMs >= 0) return this.maxTimestampMs
     if (this.#modifiedMs === undefined || !this.isSealed) {
       const { disk } = this.#parts
@@ -130,6 +131,19 @@ export class Segment {
         : this.createdMs
     }
     return this.#modifiedMs
+  }
+
+  /** The largest timestamp of a closed segment, from its sums: without its indexes. */
+  knowTimestamps(): void {
+    if (this.isIndexLoaded() || this.#areTimestampsKnown) return
+    const sums = readSums(this, this.#parts.disk)
+    if (sums === undefined || sums.logBytes !== this.writtenBytes) {
+      this.load()
+      return
+    }
+    this.maxTimestampMs = sums.maxTimestampMs
+    this.maxTimestampOffset = sums.maxTimestampOffset
+    this.#areTimestampsKnown = true
   }
 
   /** A batch was put at `position`: the last of the segment so far. Sizes are the caller's. */
@@ -160,12 +174,11 @@ export class Segment {
     this.timeIndex!.appendIfLater(this.maxTimestampMs, this.maxTimestampOffset - this.baseOffset)
   }
 
-  /** No more appends: the time index ends with the largest timestamp. */
-  seal(): void {
+  /** What a closed segment has: the time index ends with the largest timestamp. */
+  saveSealed(): void {
     this.load()
     this.#noteTime()
     this.saveIndexes()
-    this.isSealed = true
   }
 
   /** `suffix` is `.cleaned` for a replacement in the making. */

@@ -30,6 +30,7 @@ export async function truncateLog(state: LogState, offset: number): Promise<void
   const position = found.outcome === 'beyond' ? segment.writtenBytes : found.position
   const endOffset = found.outcome === 'batch' ? Math.min(offset, found.baseOffset) : offset
   logger.info('A log is truncated.', { ...state.fields(), offset: endOffset })
+  state.savedRecoveryPoint = Math.min(state.savedRecoveryPoint, endOffset)
   await state.shared.beforeTruncate(state.directory, endOffset)
   for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
   await removeSnapshots(state, endOffset)
@@ -72,6 +73,7 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   assert(Number.isSafeInteger(offset) && offset >= 0)
   const { disk, logger, clock } = state.parts
   logger.info('A log is emptied.', { ...state.fields(), offset })
+  state.savedRecoveryPoint = 0
   await state.shared.beforeTruncate(state.directory, 0)
   for (const old of state.segments.splice(0).reverse()) await removeSegment(state, old)
   await removeSnapshots(state, -1)

@@ -1,0 +1,31 @@
+/**
+ * Many seeds of the model test: `node dist/log/model-run.js --seeds 10000 --from 0`. Prints each
+ * seed that fails, with the end of its history.
+ */
+import { parseArgs } from 'node:util'
+import { ModelDriver } from './model-driver.ts'
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '0' },
+    steps: { type: 'string', default: '80' },
+    trace: { type: 'boolean', default: false },
+  },
+})
+const from = Number(values.from)
+const to = from + Number(values.seeds)
+let failures = 0
+for (let seed = from; seed < to; seed++) {
+  const driver = new ModelDriver(seed)
+  try {
+    await driver.run(Number(values.steps))
+  } catch (error) {
+    failures++
+    process.stdout.write(`seed ${seed}: ${error instanceof Error ? error.stack : error}\n`)
+    if (values.trace) process.stdout.write(`${driver.trace.join('\n')}\n`)
+    if (failures >= 10) break
+  }
+}
+process.stdout.write(`${to - from} seeds, ${failures} failures\n`)
+process.exitCode = failures === 0 ? 0 : 1
