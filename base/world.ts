@@ -9,6 +9,7 @@ import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import type { Network } from './network.ts'
 import type { Random } from './random.ts'
+import type { Rpc } from './rpc.ts'
 
 export interface World {
   readonly clock: Clock
@@ -16,6 +17,7 @@ export interface World {
   readonly disk: Disk
   readonly kv: KvStores
   readonly network: Network
+  readonly rpc: Rpc
   readonly logger: Logger
   readonly metrics: Metrics
   /** True sometimes in simulation, never in production: bends a rare path where it is allowed. */

@@ -4,15 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SILENT } from '../base/logger.ts'
 import { UNSCRAPED } from '../base/metrics.ts'
+import { realClock } from '../base/real/clock.ts'
 import { realWorld } from '../base/real/world.ts'
 import { Cluster } from '../kafka/client/cluster.ts'
 import { Consumer } from '../kafka/client/consumer.ts'
 import { GroupMember } from '../kafka/client/group-member.ts'
 import { Producer } from '../kafka/client/producer.ts'
+import { GrpcRpc } from '../proto/rpc.ts'
 import { loadSettings } from './config/load.ts'
 import { Node } from './node.ts'
 
-const world = realWorld({ logger: SILENT, metrics: UNSCRAPED })
+const rpc = new GrpcRpc({ clock: realClock })
+const world = realWorld({ logger: SILENT, metrics: UNSCRAPED, rpc })
 const onFatal = (error: unknown) => {
   throw error
 }

@@ -9,6 +9,7 @@ import { CorruptionError, StorageError, UserError } from '../errors.ts'
 import { SILENT } from '../logger.ts'
 import { UNSCRAPED } from '../metrics.ts'
 import { SimRandom } from '../sim/random.ts'
+import { SimWorld } from '../sim/world.ts'
 import { RealDisk } from './disk.ts'
 import { realKvStores } from './kv.ts'
 import { realLogger } from './logger.ts'
@@ -144,7 +145,8 @@ describe('base/real', () => {
   })
 
   it('bends nothing in production', () => {
-    const world = realWorld({ logger: SILENT, metrics: UNSCRAPED })
+    const { rpc } = new SimWorld(1).host('a').world
+    const world = realWorld({ logger: SILENT, metrics: UNSCRAPED, rpc })
     for (let i = 0; i < 100; i++) assert.equal(world.maybe('anything'), false)
   })
 })

@@ -3,7 +3,6 @@
  * between them. The same seed and the same calls give the same run, to the last event.
  */
 import { assert } from '../assert.ts'
-import type { Rpc } from '../rpc.ts'
 import type { World } from '../world.ts'
 import { SimClock } from './clock.ts'
 import { SimDisk } from './disk.ts'
@@ -25,7 +24,6 @@ export interface SimWorldOptions {
 export interface SimNodeWorld extends World {
   readonly clock: SimClock
   readonly metrics: SimMetrics
-  readonly rpc: Rpc
 }
 
 export class SimWorld {

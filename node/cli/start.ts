@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
+import { realClock } from '../../base/real/clock.ts'
 import { realLogger } from '../../base/real/logger.ts'
 import { realWorld } from '../../base/real/world.ts'
+import { GrpcRpc } from '../../proto/rpc.ts'
 import { AdminServer } from '../admin.ts'
 import { NodeAdmin } from '../admin-source.ts'
 import { loadSettings, type Profile } from '../config/load.ts'
@@ -41,7 +43,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
   })
   const metrics = new PrometheusMetrics()
   const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
-  const world = realWorld({ logger, metrics })
+  const world = realWorld({ logger, metrics, rpc: new GrpcRpc({ clock: realClock }) })
   // What can't be read later can't be trusted later: a node that can't write its metadata ends.
   const onFatal = (error: unknown) => {
     say(`odradek: the node ends: ${error instanceof Error ? error.message : String(error)}`)
