@@ -204,14 +204,21 @@ class IndexMemory {
   }
 }
 
+/** Who keeps the checkpoints of a log, which a change of its end must not contradict. */
+export interface CheckpointKeeper {
+  /**
+   * Resolves when no durable checkpoint of the log has a recovery point or a start above `offset`.
+   * Else a crash after its end was cut there would look like damage.
+   */
+  lower(directory: string, offset: number): Promise<void>
+  /** The log was emptied and begins at `offset`: resolves when durable checkpoints say so. */
+  restart(directory: string, offset: number): Promise<void>
+}
+
 export interface SharedOptions {
   readonly openFilesMax?: number
   readonly producerExpirationMs?: number
-  /**
-   * Called before a log is cut below its recovery point: when it resolves, a durable checkpoint
-   * says so. Else a crash after the cut would look like damage.
-   */
-  beforeTruncate?(directory: string, offset: number): Promise<void>
+  readonly checkpoints?: CheckpointKeeper
 }
 
 const PRODUCER_EXPIRATION_MS = 86_400_000
@@ -223,11 +230,11 @@ export class LogShared {
   readonly verdict = new BatchVerdict()
   readonly indexes = new IndexMemory()
   readonly producerExpirationMs: number
-  readonly beforeTruncate: (directory: string, offset: number) => Promise<void>
+  readonly checkpoints: CheckpointKeeper | undefined
 
   constructor(disk: Disk, probe: LogProbe, options: SharedOptions = {}) {
     this.files = new FileCache(disk, probe, options.openFilesMax)
     this.producerExpirationMs = options.producerExpirationMs ?? PRODUCER_EXPIRATION_MS
-    this.beforeTruncate = options.beforeTruncate ?? (() => Promise.resolve())
+    this.checkpoints = options.checkpoints
   }
 }

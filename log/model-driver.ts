@@ -82,7 +82,11 @@ export class ModelDriver {
   #recoveryPoint = 0
   #savedStart = 0
   #firstDirty = 0
+  #toldWatermark = 0
+  /** Refused when the disk was full, yet perhaps in the file, until the log has mended it. */
+  #ghosts: readonly ModelBatch[] = []
   #values = 0
+  #nextProducerId = 100
   /** Operations on the disk until the end; undefined: none is due. */
   #countdown: number | undefined = undefined
   #isPowerLoss = false
@@ -117,8 +121,14 @@ export class ModelDriver {
     this.#shared = new LogShared(this.#disk, this.#probe, {
       openFilesMax: random.pick([2, 10, 1000]),
       producerExpirationMs: EVERYTHING,
-      beforeTruncate: async (_directory, offset) => {
-        this.#recoveryPoint = Math.min(this.#recoveryPoint, offset)
+      checkpoints: {
+        lower: async (_directory, offset) => {
+          this.#recoveryPoint = Math.min(this.#recoveryPoint, offset)
+          this.#savedStart = Math.min(this.#savedStart, offset)
+        },
+        restart: async (_directory, offset) => {
+          this.#recoveryPoint = this.#savedStart = offset
+        },
       },
     })
     this.#steps = this.#stepsOf(isCompacted)
@@ -262,7 +272,15 @@ export class ModelDriver {
       this.#restoreSenders()
       return
     }
-    const floor = cut === undefined ? model.writtenOffset : Math.min(model.writtenOffset, cut)
+    for (const ghost of this.#ghosts) {
+      if (ghost.baseOffset === model.endOffset && ghost.lastOffset < log.logEndOffset) {
+        model.add(ghost)
+      }
+    }
+    this.#ghosts = []
+    const least = cut === undefined ? model.writtenOffset : Math.min(model.writtenOffset, cut)
+    // A log that was cut within a gap ends, for a start, behind its last batch.
+    const floor = Math.max(model.endOfBatches(least), Math.min(least, this.#savedStart))
     const isLost = log.logEndOffset < Math.max(floor, 0)
     assert.ok(!isLost || cut === -1, `ends at ${log.logEndOffset}, ${floor} had to last`)
     assert.ok(log.logEndOffset <= model.endOffset, 'no record comes from nowhere')
@@ -272,6 +290,8 @@ export class ModelDriver {
       log.logStartOffset >= this.#savedStart,
       'the start does not go back behind its checkpoint',
     )
+    // Compaction trusts that a producer's later batches stay.
+    if (cut === -1 && model.compactedTo > 0) this.#senders.length = 0
     model.truncate(log.logEndOffset)
     model.startOffset = log.logStartOffset
     model.writtenOffset = model.durableOffset = log.syncedOffset
@@ -337,8 +357,10 @@ export class ModelDriver {
 
   /** A write that failed took what was gathered with it. */
   #shrink(): void {
-    if (this.#log.logEndOffset === this.model.endOffset) return
-    this.model.truncate(this.#log.logEndOffset)
+    const end = this.#log.logEndOffset
+    if (end === this.model.endOffset) return
+    this.#ghosts = this.model.batches.filter(({ baseOffset }) => baseOffset >= end)
+    this.model.truncate(end)
     this.#restoreSenders()
   }
 
@@ -348,6 +370,7 @@ export class ModelDriver {
     assert.equal(this.#outcome.lastOffset, baseOffset + records.length - 1)
     const batch = modelBatch(baseOffset, this.#epoch, records, options)
     this.model.add(batch)
+    this.#ghosts = []
     this.#note(
       `append ${batch.baseOffset}..${batch.lastOffset} e${batch.epoch} p${batch.producerId}`,
     )
@@ -365,7 +388,7 @@ export class ModelDriver {
   #sender(isTransactional: boolean): Sender {
     const fitting = this.#senders.filter((sender) => sender.isTransactional === isTransactional)
     if (fitting.length < 3) {
-      const producerId = 100 + this.#senders.length
+      const producerId = this.#nextProducerId++
       const sequence = this.#random.chance(0.2) ? 2_147_483_640 : 0
       const sender = { producerId, epoch: 0, sequence, isTransactional }
       this.#senders.push(sender)
@@ -402,7 +425,8 @@ export class ModelDriver {
   #endTransaction(): void {
     const open = [...this.model.open().keys()]
     if (open.length === 0) return
-    const sender = this.#senders.find((one) => one.producerId === open[0])!
+    const sender = this.#senders.find((one) => one.producerId === open[0])
+    if (sender === undefined) return
     const marker = this.#random.pick(['commit', 'abort'] as const)
     const source = markerBatch(sender, marker, this.#nowMs)
     this.#appendBytes(source, 'coordinator')
@@ -474,6 +498,7 @@ export class ModelDriver {
       return
     }
     for (const batch of batches) this.model.add(batch)
+    this.#ghosts = []
     this.#note(`follow ${batches[0]!.baseOffset}..${offset - 1} e${this.#epoch}`)
     this.model.writtenOffset = Math.max(this.model.writtenOffset, this.#log.writtenOffset)
   }
@@ -604,18 +629,20 @@ export class ModelDriver {
     const { startOffset, endOffset } = this.model
     const least = this.#random.chance(0.6) ? Math.max(startOffset, endOffset - 10) : startOffset
     const offset = this.#random.between(least, endOffset)
-    if (this.model.compactedTo > offset) return
+    // What compaction has seen is committed, so no leader changes it.
+    if (this.#config.isCompacted && offset < this.#toldWatermark) return
     this.#write()
     if (this.#log.isFailed || this.#log.logEndOffset <= offset) return
-    const expected = Math.max(this.model.baseOf(offset), 0)
+    const expected = this.model.endOfBatches(this.model.baseOf(offset))
     this.#note(`truncate to ${offset} -> ${expected}`)
     this.#truncatingTo = expected
     await this.#log.truncateTo(offset)
     this.#truncatingTo = undefined
-    this.model.truncate(offset)
-    assert.equal(this.#log.logEndOffset, this.model.endOffset, 'the end after a truncation')
+    const end = this.#log.logEndOffset
+    assert.ok(end <= offset && end >= expected, `cut at ${end}`)
+    assert.ok(this.model.isBoundary(end))
+    this.model.truncate(end)
     this.model.startOffset = this.#log.logStartOffset
-    this.#savedStart = Math.min(this.#savedStart, this.model.endOffset)
     this.#firstDirty = Math.min(this.#firstDirty, this.model.endOffset)
     this.#restoreSenders()
     this.#epoch++
@@ -627,11 +654,11 @@ export class ModelDriver {
     const offset = this.#random.below(1000)
     this.#note(`truncate fully to ${offset}`)
     this.#truncatingTo = -1
-    this.#savedStart = 0
     await this.#log.truncateFullyAndStartAt(offset)
     this.#truncatingTo = undefined
     this.model.clear(offset)
     this.#firstDirty = 0
+    this.#toldWatermark = 0
     this.#restoreSenders()
     this.#epoch++
   }
@@ -647,6 +674,7 @@ export class ModelDriver {
     this.#write()
     if (this.#log.isFailed) return
     const highWatermark = this.model.durableOffset
+    this.#toldWatermark = highWatermark
     // The start may move while the process ends.
     const before = this.model.startOffset
     try {

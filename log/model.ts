@@ -72,6 +72,16 @@ export class Model {
       .join(' ')
   }
 
+  /** Behind the last batch that ends below an offset; the offset itself when a batch goes on there. */
+  endOfBatches(offset: number): number {
+    let end = 0
+    for (const { baseOffset, lastOffset } of this.batches) {
+      if (lastOffset < offset) end = lastOffset + 1
+      else if (baseOffset < offset) return offset
+    }
+    return end
+  }
+
   baseOf(offset: number): number {
     for (const { baseOffset, lastOffset } of this.batches) {
       if (lastOffset >= offset) return Math.min(offset, baseOffset)

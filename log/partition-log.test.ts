@@ -5,6 +5,7 @@ import { SimDisk } from '../base/sim/disk.ts'
 import { SimRandom } from '../base/sim/random.ts'
 import { Scheduler } from '../base/sim/scheduler.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig } from './config.ts'
+import { LogShared } from './files.ts'
 import { AppendOutcome, PartitionLog, ReadPlan } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
 import { decodeBatches, encodeBatch } from './records.ts'
@@ -39,6 +40,8 @@ class Bench {
   async open(isCleanShutdown = false): Promise<void> {
     await this.disk.syncDirectory('')
     const { disk, clock, probe } = this
+    const checkpoints = { lower: async () => {}, restart: async () => {} }
+    const shared = new LogShared(disk, probe, { checkpoints })
     this.epoch++
     this.log = await PartitionLog.open({
       directory: DIRECTORY,
@@ -48,7 +51,7 @@ class Bench {
       recoveryPoint: this.recoveryPoint,
       logStartOffset: 0,
       isCleanShutdown,
-      parts: { disk, clock, logger: SILENT, probe, maybe: () => false },
+      parts: { disk, clock, logger: SILENT, probe, maybe: () => false, shared },
     })
   }
 
@@ -74,9 +77,9 @@ class Bench {
   }
 
   async checkpoint(): Promise<void> {
-    const point = this.log.syncedOffset
     await this.log.checkpoint()
-    this.recoveryPoint = point
+    this.recoveryPoint = this.log.recoveryPoint
+    this.log.recoveryPointSaved(this.recoveryPoint)
   }
 
   /** What the log holds from an offset on. */
@@ -246,6 +249,8 @@ describe('log/partition-log', () => {
     await bench.open()
     for (let i = 0; i < 100; i++) bench.append(1, 100)
     bench.log.write()
+    await bench.log.sync()
+    await bench.checkpoint()
     const before = bench.log.segmentCount()
     await bench.log.maintain(bench.clock.nowMs(), bench.log.logEndOffset)
     assert.ok(bench.log.segmentCount() < before)

@@ -136,7 +136,8 @@ export class PartitionLog implements CleanableLog {
         break
       }
     }
-    return point
+    // While the end is being changed, the checkpoint stays as that change has made it.
+    return this.#isChanging ? Math.min(point, this.#state.savedRecoveryPoint) : point
   }
 
   /** The checkpoint with this recovery point is durable. */
@@ -517,7 +518,8 @@ export class PartitionLog implements CleanableLog {
       largestTimestampMs: segment.isEmpty ? nowMs : segment.largestTimestampMs(),
     }))
     const { logStartOffset, config } = state
-    const highWatermark = this.#highWatermark
+    // Only what a start would not miss: see dropUnfounded in recovery.ts.
+    const highWatermark = Math.min(this.#highWatermark, state.savedRecoveryPoint)
     const limits = { nowMs, highWatermark, logStartOffset }
     const count = expiredSegments(facts, config, limits)
     if (count === 0) return

@@ -39,6 +39,7 @@ export async function openState(options: LogOptions): Promise<LogState> {
   const listing = listFiles(state)
   for (const name of listing.orphans) await disk.remove(`${state.directory}/${name}`)
   makeSegments(state, listing, options)
+  await dropUnfounded(state, options)
   loadEpochs(state)
   if (options.isCleanShutdown && openClean(state, listing, options)) {
     state.syncedOffset = state.logEndOffset
@@ -102,6 +103,30 @@ function makeSegments(state: LogState, listing: Listing, options: LogOptions): v
     if (first.baseOffset > 0) makeFile(state, first)
   }
   state.logStartOffset = Math.max(options.logStartOffset, state.segments[0]!.baseOffset)
+}
+
+/**
+ * Retention goes no further than the recovery point. So segments that begin behind it, and behind
+ * the start of the log, are what a power loss left of a log that had not been synced: their
+ * predecessors are gone. Says nothing of a log whose checkpoints nobody keeps.
+ */
+async function dropUnfounded(state: LogState, options: LogOptions): Promise<void> {
+  const first = state.segments[0]!
+  const least = options.logStartOffset
+  if (state.shared.checkpoints === undefined || options.recoveryPoint < 0) return
+  if (options.recoveryPoint > least || first.baseOffset <= least) return
+  const { disk, clock, logger } = state.parts
+  logger.info('Records without predecessors were dropped after a crash.', {
+    ...state.fields(),
+    baseOffset: first.baseOffset,
+  })
+  for (const segment of state.segments.splice(0).reverse()) await removeSegment(state, segment)
+  await disk.syncDirectory(state.directory)
+  const fresh = state.newSegment(least)
+  fresh.startEmpty(clock.nowMs())
+  if (least > 0) makeFile(state, fresh)
+  state.segments.push(fresh)
+  state.logStartOffset = least
 }
 
 /** True when the files of a clean stop say all that is to be known; nothing was changed if not. */

@@ -40,6 +40,8 @@ export class Found {
   baseOffset = -1
   lastOffset = -1
   maxTimestampMs = -1
+  /** Behind the last batch that ends below the offset looked for, in this segment. */
+  endBefore = -1
 }
 
 export interface SegmentParts {
@@ -248,17 +250,18 @@ export class Segment {
     this.load()
     const { window } = this.#parts.shared
     found.outcome = 'beyond'
+    found.endBefore = this.baseOffset
     if (this.writtenBytes < RECORDS_AT) return
     window.reset(this.file.use())
     const start = this.#startOf(offset)
     this.walk(start.position, start.offset, offset, found)
   }
 
-  /** A verified place to begin: the last index entry at or below the offset whose batch agrees. */
+  /** A verified place to begin: the last index entry below the offset whose batch agrees. */
   #startOf(offset: number): { position: number; offset: number } {
     const index = this.index!
     const { window } = this.#parts.shared
-    let entry = index.floor(Math.min(offset - this.baseOffset, RELATIVE_OFFSET_MAX))
+    let entry = index.floor(Math.min(offset - 1 - this.baseOffset, RELATIVE_OFFSET_MAX))
     for (let step = 1; entry >= 0; entry -= step, step *= 2) {
       const position = index.positionAt(entry)
       const at = window.headerAt(position, this.writtenBytes)
@@ -289,6 +292,7 @@ export class Segment {
     let position = start
     let expected = startOffset
     found.outcome = 'beyond'
+    found.endBefore = startOffset
     while (position < this.writtenBytes) {
       const at = window.headerAt(position, this.writtenBytes)
       if (at < 0 || !this.continues(window.buffer, at, position, expected)) {
@@ -318,6 +322,7 @@ export class Segment {
         return
       }
       expected = last + 1
+      found.endBefore = expected
       position += size
     }
   }

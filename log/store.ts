@@ -6,29 +6,21 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
-import type { Disk, DiskLock } from '../base/disk.ts'
-import { UserError } from '../base/errors.ts'
+import type { Disk } from '../base/disk.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import {
-  CLEAN_SHUTDOWN,
-  LOG_STARTS,
-  type Offsets,
   PARTITION_METADATA,
-  parseOffsets,
   parseTopicId,
-  RECOVERY_POINTS,
   readChecked,
-  renderOffsets,
   renderTopicId,
-  WATERMARKS,
   writeChecked,
 } from './checkpoints.ts'
 import type { LogConfig } from './config.ts'
-import { LogShared } from './files.ts'
+import { type CheckpointKeeper, LogShared } from './files.ts'
+import { LogDirectory } from './log-directory.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
-import { parentOf } from './segment-files.ts'
 
 export interface StoreParts {
   readonly disk: Disk
@@ -69,32 +61,20 @@ export interface FailedLog {
   readonly error: unknown
 }
 
-interface Directory {
-  readonly path: string
-  readonly lock: DiskLock
-  readonly isClean: boolean
-  readonly recoveryPoints: Offsets | undefined
-  readonly logStarts: Offsets
-  readonly watermarks: Offsets
-  /** What the checkpoint files hold, to write them only when they changed. */
-  written: string
-}
-
 const CHECKPOINT_MS = 5000
 const MAINTENANCE_MS = 300_000
 const OPEN_PARALLEL = 32
-const LOCK = '.lock'
 const DELETED = /\.[0-9a-f]{32}-delete$/
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
 const METADATA_TOPIC = '__cluster_metadata'
 
-export class LogStore {
+export class LogStore implements CheckpointKeeper {
   readonly probe = new LogProbe()
   readonly directories: readonly string[]
   readonly #parts: StoreParts
   readonly #options: StoreOptions
   readonly #shared: LogShared
-  readonly #directories: readonly Directory[]
+  readonly #directories: readonly LogDirectory[]
   readonly #logs = new Map<string, PartitionLog>()
   readonly #failed: FailedLog[] = []
   readonly #removals = new Set<Promise<void>>()
@@ -104,27 +84,27 @@ export class LogStore {
   #lastMaintenanceMs = 0
   #isClosed = false
 
-  private constructor(options: StoreOptions, directories: readonly Directory[]) {
+  private constructor(options: StoreOptions, directories: readonly LogDirectory[]) {
     this.directories = options.directories
     this.#options = options
     this.#parts = options.parts
     this.#directories = directories
-    this.#shared = new LogShared(
-      options.parts.disk,
-      this.probe,
-      options.producerExpirationMs === undefined
-        ? {}
-        : { producerExpirationMs: options.producerExpirationMs },
-    )
+    const { producerExpirationMs } = options
+    this.#shared = new LogShared(options.parts.disk, this.probe, {
+      checkpoints: this,
+      ...(producerExpirationMs === undefined ? {} : { producerExpirationMs }),
+    })
   }
 
   /** Locks the directories (UserError when another process has one) and reads the checkpoints. */
   static async open(options: StoreOptions): Promise<LogStore> {
-    const directories: Directory[] = []
+    const directories: LogDirectory[] = []
     try {
-      for (const path of options.directories) directories.push(await claim(path, options.parts))
+      for (const path of options.directories) {
+        directories.push(await LogDirectory.claim(path, options.parts.disk))
+      }
     } catch (error) {
-      for (const { lock } of directories) lock.release()
+      for (const directory of directories) directory.release()
       throw error
     }
     return new LogStore(options, directories)
@@ -133,12 +113,26 @@ export class LogStore {
   /** Opens every log found, few at a time. One that can't be opened is in `failedLogs`. */
   async openLogs(configOf: (topic: string) => LogConfig): Promise<void> {
     const waiting = this.listed()
+    this.#forgetUnlisted(waiting)
     const worker = async () => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
         await this.#openListed(next, configOf(next.topic))
       }
     }
     await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
+  }
+
+  #forgetUnlisted(listed: readonly ListedLog[]): void {
+    const known = new Set(
+      listed.map(({ parent, topic, partition }) => {
+        return `${parent}/${topic}-${partition}`
+      }),
+    )
+    for (const directory of this.#directories) {
+      for (const name of directory.names()) {
+        if (!known.has(`${directory.path}/${name}`)) directory.forget(name)
+      }
+    }
   }
 
   async #openListed(listed: ListedLog, config: LogConfig): Promise<void> {
@@ -151,7 +145,7 @@ export class LogStore {
         topic: listed.topic,
         partition: listed.partition,
         config,
-        recoveryPoint: directory.recoveryPoints?.get(name) ?? (directory.recoveryPoints ? 0 : -1),
+        recoveryPoint: directory.recoveryPointOf(name),
         logStartOffset: directory.logStarts.get(name) ?? 0,
         isCleanShutdown: directory.isClean,
         parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
@@ -220,6 +214,7 @@ export class LogStore {
     const { disk } = this.#parts
     const parent = this.#emptiest()
     const directory = `${parent}/${name}`
+    await this.#placeOf(directory).parent.admit(name)
     disk.makeDirectory(directory)
     await disk.syncDirectory(parent)
     await writeChecked(disk, `${directory}/${PARTITION_METADATA}`, renderTopicId(options.topicId))
@@ -260,6 +255,7 @@ export class LogStore {
         ? this.#directories.find(({ path }) => disk.exists(`${path}/${name}`))?.path
         : log.directory.slice(0, -name.length - 1)
     if (parent === undefined) return
+    this.#placeOf(`${parent}/${name}`).parent.forget(name)
     const away = `${parent}/${name}.${random.bytes(16).toString('hex')}-delete`
     disk.rename(`${parent}/${name}`, away)
     await disk.syncDirectory(parent)
@@ -318,36 +314,55 @@ export class LogStore {
     return this.#failed
   }
 
-  /** Writes the checkpoints that changed. */
+  /** Writes the checkpoints that changed. Rejects with StorageError. */
   async checkpoint(): Promise<void> {
-    const points = new Map<PartitionLog, number>()
-    for (const log of this.#logs.values()) points.set(log, log.syncedOffset)
-    for (const log of points.keys()) await log.checkpoint()
-    for (const directory of this.#directories) await this.#write(directory, points)
+    for (const log of [...this.#logs.values()]) await log.checkpoint()
+    await Promise.all(this.#directories.map((directory) => this.#save(directory)))
   }
 
-  async #write(directory: Directory, points: ReadonlyMap<PartitionLog, number>): Promise<void> {
-    const recovery: Offsets = new Map()
-    const starts: Offsets = new Map()
-    const watermarks: Offsets = new Map()
+  async #save(directory: LogDirectory): Promise<void> {
+    const points = new Map<PartitionLog, number>()
+    for (const [name, log] of this.#logs) {
+      if (!directory.holds(log.directory)) continue
+      const point = log.recoveryPoint
+      points.set(log, point)
+      directory.recoveryPoints.set(name, point)
+      if (log.logStartOffset > 0) directory.logStarts.set(name, log.logStartOffset)
+      else directory.logStarts.delete(name)
+      directory.watermarks.set(name, this.#watermarkOf(log))
+    }
+    await directory.save()
     for (const [log, point] of points) {
-      const name = `${log.topic}-${log.partition}`
-      if (!log.directory.startsWith(`${directory.path}/`) || this.#logs.get(name) !== log) continue
-      recovery.set(name, point)
-      if (log.logStartOffset > 0) starts.set(name, log.logStartOffset)
-      watermarks.set(name, this.#watermarkOf(log))
+      const name = nameOf(log)
+      // Not when it was lowered, or the log removed, meanwhile.
+      const isSaved = directory.recoveryPoints.get(name) === point
+      if (isSaved && this.#logs.get(name) === log) log.recoveryPointSaved(point)
     }
-    const texts: [string, string][] = [
-      [LOG_STARTS, renderOffsets(starts)],
-      [WATERMARKS, renderOffsets(watermarks)],
-      [RECOVERY_POINTS, renderOffsets(recovery)],
-    ]
-    const all = texts.map(([, text]) => text).join()
-    if (all === directory.written) return
-    for (const [name, text] of texts) {
-      await writeChecked(this.#parts.disk, `${directory.path}/${name}`, text)
+  }
+
+  /** As CheckpointKeeper. */
+  async lower(directory: string, offset: number): Promise<void> {
+    const { parent, name } = this.#placeOf(directory)
+    for (const table of [parent.logStarts, parent.recoveryPoints]) {
+      if ((table.get(name) ?? 0) > offset) table.set(name, offset)
+      await table.save()
     }
-    directory.written = all
+  }
+
+  /** As CheckpointKeeper. */
+  async restart(directory: string, offset: number): Promise<void> {
+    const { parent, name } = this.#placeOf(directory)
+    if (this.#logs.get(name)?.directory !== directory) return // it was deleted meanwhile
+    parent.logStarts.set(name, offset)
+    parent.recoveryPoints.set(name, offset)
+    await parent.logStarts.save()
+    await parent.recoveryPoints.save()
+  }
+
+  #placeOf(directory: string): { parent: LogDirectory; name: string } {
+    const parent = this.#directories.find((one) => one.holds(directory))
+    assert(parent !== undefined, 'a log lies in a directory of ours')
+    return { parent, name: directory.slice(parent.path.length + 1) }
   }
 
   /** Syncs and closes all logs, writes checkpoints and the clean-shutdown marks, lets go of the locks. */
@@ -364,42 +379,13 @@ export class LogStore {
     }
     await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
     await this.checkpoint()
-    for (const { path, lock } of this.#directories) {
-      const mark = `${path}/${CLEAN_SHUTDOWN}`
-      if (isClean) await this.#parts.disk.replaceFile(mark, Buffer.from('{"version":0}\n'))
-      lock.release()
+    for (const directory of this.#directories) {
+      if (isClean) await directory.markClean()
+      directory.release()
     }
   }
 }
 
-async function claim(path: string, parts: StoreParts): Promise<Directory> {
-  const { disk } = parts
-  disk.makeDirectory(path)
-  await disk.syncDirectory(parentOf(path))
-  const lock = disk.lock(`${path}/${LOCK}`)
-  if (lock === undefined) {
-    throw new UserError(
-      `${path} is in use by another node: stop that one, or set log.dirs to another directory`,
-    )
-  }
-  const mark = `${path}/${CLEAN_SHUTDOWN}`
-  const isClean = disk.exists(mark)
-  if (isClean) {
-    await disk.remove(mark)
-    await disk.syncDirectory(path)
-  }
-  const read = (name: string): Offsets | undefined => {
-    const stored = readChecked(disk, `${path}/${name}`)
-    if (stored === undefined) return new Map()
-    return stored.isIntact ? parseOffsets(stored.text) : undefined
-  }
-  return {
-    path,
-    lock,
-    isClean,
-    recoveryPoints: read(RECOVERY_POINTS),
-    logStarts: read(LOG_STARTS) ?? new Map(),
-    watermarks: read(WATERMARKS) ?? new Map(),
-    written: '',
-  }
+function nameOf(log: PartitionLog): string {
+  return `${log.topic}-${log.partition}`
 }

@@ -99,7 +99,8 @@ async function atOffset(
     result = firstInBatch(buffer, at, end, maxTimestampAt(buffer, at), least)
     return true
   })
-  return result
+  // The start of the log may lie behind it in the same batch.
+  return result ?? youngest(segment, least, segment.nextOffset)
 }
 
 async function youngest(

@@ -28,10 +28,10 @@ export async function truncateLog(state: LogState, offset: number): Promise<void
   segment.find(offset, found)
   // Behind the last batch of a segment, or in damaged bytes: from there on.
   const position = found.outcome === 'beyond' ? segment.writtenBytes : found.position
-  const endOffset = found.outcome === 'batch' ? Math.min(offset, found.baseOffset) : offset
+  const endOffset = found.endBefore
+  assert(endOffset <= offset, 'a truncation keeps nothing behind its offset')
   logger.info('A log is truncated.', { ...state.fields(), offset: endOffset })
-  state.savedRecoveryPoint = Math.min(state.savedRecoveryPoint, endOffset)
-  await state.shared.beforeTruncate(state.directory, endOffset)
+  await lowerCheckpoints(state, endOffset)
   for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
   await removeSnapshots(state, endOffset)
   await removeIndexes(state, segment)
@@ -73,8 +73,7 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   assert(Number.isSafeInteger(offset) && offset >= 0)
   const { disk, logger, clock } = state.parts
   logger.info('A log is emptied.', { ...state.fields(), offset })
-  state.savedRecoveryPoint = 0
-  await state.shared.beforeTruncate(state.directory, 0)
+  await lowerCheckpoints(state, 0)
   for (const old of state.segments.splice(0).reverse()) await removeSegment(state, old)
   await removeSnapshots(state, -1)
   await disk.syncDirectory(state.directory)
@@ -86,12 +85,22 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   state.isDirectoryDirty = false
   state.logStartOffset = offset
   state.damage = []
+  state.epochs.clear()
   await settle(state, offset)
   state.syncedOffset = offset
+  await state.shared.checkpoints?.restart(state.directory, offset)
+  state.savedRecoveryPoint = offset
+}
+
+async function lowerCheckpoints(state: LogState, offset: number): Promise<void> {
+  await state.shared.checkpoints?.lower(state.directory, offset)
+  // Only now: a checkpoint that was on its way may have raised it meanwhile.
+  state.savedRecoveryPoint = Math.min(state.savedRecoveryPoint, offset)
 }
 
 async function settle(state: LogState, endOffset: number): Promise<void> {
   state.logEndOffset = state.writtenOffset = endOffset
+  state.logStartOffset = Math.min(state.logStartOffset, endOffset) // it may lie within a batch
   state.syncedOffset = Math.min(state.syncedOffset, endOffset)
   state.damage = state.damage.filter(({ fromOffset }) => fromOffset < endOffset)
   state.epochs.truncateFromEnd(endOffset)

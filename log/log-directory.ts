@@ -1,0 +1,103 @@
+/**
+ * One of a node's log directories: the lock on it, what its checkpoints hold, and syncs of its
+ * names that many callers share.
+ *
+ * Invariant: while it is open no other process has it.
+ */
+import type { Disk, DiskLock } from '../base/disk.ts'
+import { UserError } from '../base/errors.ts'
+import { CheckpointTable } from './checkpoint-table.ts'
+import { CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, WATERMARKS } from './checkpoints.ts'
+import { parentOf } from './segment-files.ts'
+
+const LOCK = '.lock'
+
+export class LogDirectory {
+  readonly path: string
+  /** The last process that had it stopped in order. */
+  readonly isClean: boolean
+  readonly recoveryPoints: CheckpointTable
+  readonly logStarts: CheckpointTable
+  readonly watermarks: CheckpointTable
+  /** Out of the tables, perhaps still in the files. */
+  readonly #forgotten = new Set<string>()
+  readonly #disk: Disk
+  readonly #lock: DiskLock
+
+  private constructor(disk: Disk, path: string, lock: DiskLock, isClean: boolean) {
+    this.#disk = disk
+    this.#lock = lock
+    this.path = path
+    this.isClean = isClean
+    this.recoveryPoints = new CheckpointTable(disk, `${path}/${RECOVERY_POINTS}`)
+    this.logStarts = new CheckpointTable(disk, `${path}/${LOG_STARTS}`)
+    this.watermarks = new CheckpointTable(disk, `${path}/${WATERMARKS}`)
+  }
+
+  /** Made when missing. UserError when another process has it, StorageError. */
+  static async claim(path: string, disk: Disk): Promise<LogDirectory> {
+    disk.makeDirectory(path)
+    await disk.syncDirectory(parentOf(path))
+    const lock = disk.lock(`${path}/${LOCK}`)
+    if (lock === undefined) {
+      throw new UserError(
+        `${path} is in use by another node: stop that one, or set log.dirs to another directory`,
+      )
+    }
+    try {
+      const mark = `${path}/${CLEAN_SHUTDOWN}`
+      const isClean = disk.exists(mark)
+      if (isClean) {
+        await disk.remove(mark)
+        await disk.syncDirectory(path)
+      }
+      return new LogDirectory(disk, path, lock, isClean)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  holds(directory: string): boolean {
+    return parentOf(directory) === this.path
+  }
+
+  /** What a start has to believe of a log; -1: not known. */
+  recoveryPointOf(name: string): number {
+    return this.recoveryPoints.wasIntact ? (this.recoveryPoints.get(name) ?? 0) : -1
+  }
+
+  /** All that is set becomes durable; the recovery points last. Rejects with StorageError. */
+  async save(): Promise<void> {
+    const forgotten = [...this.#forgotten]
+    await this.logStarts.save()
+    await this.watermarks.save()
+    await this.recoveryPoints.save()
+    for (const name of forgotten) this.#forgotten.delete(name)
+  }
+
+  /** Before a log is made: the checkpoints on disk say nothing of an earlier one of this name. */
+  async admit(name: string): Promise<void> {
+    if (this.#forgotten.has(name)) await this.save()
+  }
+
+  names(): Set<string> {
+    const tables = [this.recoveryPoints, this.logStarts, this.watermarks]
+    return new Set(tables.flatMap((table) => [...table.names()]))
+  }
+
+  forget(name: string): void {
+    for (const table of [this.recoveryPoints, this.logStarts, this.watermarks]) table.delete(name)
+    this.#forgotten.add(name)
+  }
+
+  /** The next start need not look for unfinished writes. */
+  async markClean(): Promise<void> {
+    const mark = `${this.path}/${CLEAN_SHUTDOWN}`
+    await this.#disk.replaceFile(mark, Buffer.from('{"version":0}\n'))
+  }
+
+  release(): void {
+    this.#lock.release()
+  }
+}
