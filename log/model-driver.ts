@@ -7,7 +7,6 @@
  */
 import assert from 'node:assert/strict'
 import type { Clock } from '../base/clock.ts'
-import type { DiskFile } from '../base/disk.ts'
 import { StorageError } from '../base/errors.ts'
 import { SILENT } from '../base/logger.ts'
 import { SimClock } from '../base/sim/clock.ts'
@@ -33,18 +32,6 @@ const CODECS: readonly Codec[] = ['none', 'none', 'none', 'gzip', 'snappy', 'lz4
 class Ended extends StorageError {
   constructor() {
     super('EIO', DIRECTORY, 'the end at')
-  }
-}
-
-/** Writes a copy, as a device does: what the caller does with its buffer later is not written. */
-class CopyingDisk extends SimDisk {
-  override open(path: string, mode: 'read' | 'write' | 'new'): DiskFile {
-    const file = super.open(path, mode)
-    const write = file.write.bind(file)
-    file.write = (source, start, end, position) => {
-      write(Uint8Array.prototype.slice.call(source, start, end), 0, end - start, position)
-    }
-    return file
   }
 }
 
@@ -98,7 +85,7 @@ export class ModelDriver {
   constructor(seed: number) {
     this.#random = new SimRandom(seed)
     const random = this.#random
-    this.#disk = new CopyingDisk({ random: random.split('disk'), nowMs: () => this.#nowMs })
+    this.#disk = new SimDisk({ random: random.split('disk'), nowMs: () => this.#nowMs })
     this.#disk.fault = () => this.#atOperation()
     this.#disk.makeDirectory('data')
     const isCompacted = random.chance(0.3)

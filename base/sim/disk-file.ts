@@ -56,7 +56,8 @@ export class SimInode {
 
   write(source: Uint8Array, start: number, end: number, position: number): void {
     if (start === end) return
-    const bytes = source.slice(start, end)
+    // A copy also of a Buffer, whose own `slice` would go on showing what its owner does with it.
+    const bytes: Uint8Array = Uint8Array.prototype.slice.call(source, start, end)
     this.#unsynced.push({ sequence: ++this.#sequence, position, bytes })
     this.#cache.write(bytes, 0, bytes.length, position)
   }

@@ -35,6 +35,19 @@ async function outcomes(prepare: (disk: SimDisk) => Promise<void>, path: string)
 }
 
 describe('base/sim/disk', () => {
+  it('writes what the buffer held at the call, whatever its owner does with it later', async () => {
+    const content = await outcomes(async (disk) => {
+      const file = disk.open('/a', 'new')
+      const source = Buffer.from('before')
+      file.write(source, 0, source.length, 0)
+      source.fill('x')
+      assert.equal(disk.readFile('/a').toString(), 'before')
+      await disk.syncDirectory('/')
+    }, '/a')
+    assert.ok(content.has('before'), 'a power loss may keep it')
+    for (const seen of content.keys()) assert.ok(!seen.includes('x'), seen)
+  })
+
   it('keeps synced bytes, and loses, keeps or tears the rest', async () => {
     let kept = 0
     let lost = 0
