@@ -18,6 +18,7 @@ import {
   toJson,
 } from '../wire/testing/golden.ts'
 import type { Api } from './define.ts'
+import { definitions, internalApis } from './definitions.ts'
 import { registry } from './registry.ts'
 
 interface ApiFile {
@@ -25,7 +26,7 @@ interface ApiFile {
   readonly name: string
   readonly versions: string
   readonly stable: string
-  readonly advertised: { readonly broker: string }
+  readonly advertised: { readonly broker?: string; readonly controller?: string }
   readonly requestHeader: Record<string, number>
   readonly responseHeader: Record<string, number>
   readonly request: readonly FieldDefinition[]
@@ -52,13 +53,19 @@ const layouts = new Map(
 )
 
 describe('golden messages', () => {
+  it('are served to no client when nodes alone speak the API', () => {
+    assert.deepEqual(
+      internalApis.filter((api) => registry.includes(api)),
+      [],
+    )
+  })
   it('covers every API of the test data', () => {
     assert.deepEqual(
-      registry.map((api) => `${fileOf(api)}.json`),
+      definitions.map((api) => `${fileOf(api)}.json`),
       listFiles('apis'),
     )
   })
-  for (const api of registry) {
+  for (const api of definitions) {
     describe(`${api.key} ${api.name}`, () => testApi(api))
   }
 })
@@ -73,7 +80,8 @@ function testApi(api: Api): void {
   it('has the versions and headers', () => {
     assert.equal(api.name, definition.name)
     assert.deepEqual(api.versions, rangeOf(definition.stable))
-    assert.deepEqual(api.advertised, rangeOf(definition.advertised.broker))
+    const advertised = definition.advertised.broker ?? definition.advertised.controller
+    assert.deepEqual(api.advertised, rangeOf(advertised ?? ''))
     for (let version = first; version <= last; version++) {
       assert.equal(api.requestHeaderVersion(version), at(definition.requestHeader, version))
       assert.equal(api.responseHeaderVersion(version), at(definition.responseHeader, version))

@@ -7,7 +7,7 @@ import { WireError } from '../wire/reader.ts'
 import { type Field, isNullable, isPresent, ZERO_UUID } from '../wire/schema.ts'
 import { readLines } from '../wire/testing/golden.ts'
 import type { Api } from './define.ts'
-import { registry } from './registry.ts'
+import { definitions } from './definitions.ts'
 
 interface GoldenMessage {
   readonly kind: 'request' | 'response'
@@ -25,7 +25,7 @@ const codecOf = (api: Api, { kind, version }: GoldenMessage) =>
 
 describe('malformed messages', () => {
   it('are refused when cut at any byte', () => {
-    for (const api of registry) {
+    for (const api of definitions) {
       for (const message of golden(api)) {
         const codec = codecOf(api, message)
         const bytes = Buffer.from(message.hex, 'hex')
@@ -40,7 +40,7 @@ describe('malformed messages', () => {
   }).timeout(30_000)
 
   it('are refused with bytes after their end', () => {
-    for (const api of registry) {
+    for (const api of definitions) {
       for (const message of golden(api)) {
         const bytes = Buffer.from(`${message.hex}00`, 'hex')
         assert.throws(() => codecOf(api, message).decode(bytes), WireError)
@@ -50,7 +50,7 @@ describe('malformed messages', () => {
   })
 
   it('never crash or hang with any byte changed', () => {
-    for (const api of registry) {
+    for (const api of definitions) {
       for (const message of golden(api)) {
         const codec = codecOf(api, message)
         const bytes = Buffer.from(message.hex, 'hex')
@@ -83,7 +83,7 @@ const HEAP_FACTOR_MAX = 4
 const NOISE_BYTES = 24 * 1024
 
 describe('memory for a request', () => {
-  for (const api of registry) {
+  for (const api of definitions) {
     it(`is at most ${HEAP_FACTOR_MAX} times its size: ${api.name}`, () => {
       const [first, last] = api.versions
       for (let version = first; version <= last; version++) {
