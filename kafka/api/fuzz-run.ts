@@ -5,8 +5,8 @@
 import { realClock } from '../../base/real/clock.ts'
 import { realRandom } from '../../base/real/random.ts'
 import { SimRandom } from '../../base/sim/random.ts'
+import { definitions } from './definitions.ts'
 import { checkRequest, type FuzzedRequest, Fuzzer } from './fuzz.ts'
-import { registry } from './registry.ts'
 
 const BATCH = 5_000
 const SLOW_MS = 1_000
@@ -41,11 +41,11 @@ function run(): void {
   const minutes = Number(option('minutes', '10'))
   const seed = option('seed', String(realRandom.uint32()))
   const endMs = realClock.monotonicMs() + minutes * 60_000
-  const fuzzer = new Fuzzer(new SimRandom(seed), registry)
+  const fuzzer = new Fuzzer(new SimRandom(seed), definitions)
   let requests = 0
   let accepted = 0
   let startBytes = 0
-  process.stdout.write(`fuzzing ${registry.length} APIs for ${minutes} minutes, seed ${seed}\n`)
+  process.stdout.write(`fuzzing ${definitions.length} APIs for ${minutes} minutes, seed ${seed}\n`)
   while (realClock.monotonicMs() < endMs) {
     let last: FuzzedRequest | undefined
     for (let i = 0; i < BATCH; i++) {

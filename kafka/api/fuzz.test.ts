@@ -1,15 +1,15 @@
 /** A short run of the fuzzer; fuzz-run.ts is the long one. */
 import assert from 'node:assert/strict'
 import { SimRandom } from '../../base/sim/random.ts'
+import { definitions } from './definitions.ts'
 import { checkRequest, Fuzzer } from './fuzz.ts'
-import { registry } from './registry.ts'
 
 const COUNT = 6_000
 
 describe('fuzzed requests', () => {
   it('are accepted or refused, alike by all decoders', () => {
     const { SEED: seed = String(Math.floor(Math.random() * 2 ** 32)) } = process.env
-    const fuzzer = new Fuzzer(new SimRandom(seed), registry)
+    const fuzzer = new Fuzzer(new SimRandom(seed), definitions)
     let accepted = 0
     for (let i = 0; i < COUNT; i++) {
       const request = fuzzer.next()

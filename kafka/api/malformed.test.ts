@@ -150,7 +150,10 @@ function filled(
       if (next === undefined && isNullable(field, version)) return null
       return Object.fromEntries(
         Object.entries(field.fields!)
-          .filter(([, inner]) => isPresent(inner, version) && inner.options.tag === undefined)
+          .filter(
+            ([name, inner]) =>
+              isPresent(inner, version) && (inner.options.tag === undefined || name === next),
+          )
           .map(([name, inner]) => [
             name,
             name === next
