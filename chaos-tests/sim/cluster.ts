@@ -1,0 +1,191 @@
+/**
+ * A whole cluster in one process on virtual time: each node is the product itself, on a simulated
+ * machine. A supervisor starts again what ended by itself, as systemd would, and counts it.
+ *
+ * Invariant: what happens follows from the seed and the calls; nothing here looks at a real clock.
+ */
+import { AssertionFailed } from '../../base/assert.ts'
+import type { SimHost, SimNodeWorld } from '../../base/sim/world.ts'
+import { SimWorld } from '../../base/sim/world.ts'
+import { loadSettings } from '../../node/config/load.ts'
+import { Node } from '../../node/node.ts'
+
+export const KAFKA_PORT = 9092
+export const PEER_PORT = 9192
+export const DATA_DIRECTORY = '/data'
+
+const START_AGAIN_MS = 500
+const START_AGAIN_MAX_MS = 4000
+
+export interface ClusterOptions {
+  readonly nodes: number
+  /** How often `world.maybe` says yes. */
+  readonly maybeProbability: number
+  /** Beyond what a node of a test needs. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/** A process that ended by itself; never expected unless its disk was at fault. */
+export interface Crash {
+  readonly node: number
+  readonly atMs: number
+  readonly error: unknown
+}
+
+export class SimNode {
+  readonly id: number
+  readonly host: SimHost
+  /** Present while it serves. */
+  running: Node | undefined
+  /** Processes that were started; tells one life from the next. */
+  boots = 0
+  /** False: held down by a fault. */
+  isWanted = true
+  startFailures = 0
+
+  constructor(id: number, host: SimHost) {
+    this.id = id
+    this.host = host
+  }
+
+  get name(): string {
+    return this.host.name
+  }
+}
+
+export class SimCluster {
+  readonly sim: SimWorld
+  readonly nodes: readonly SimNode[]
+  readonly crashes: Crash[] = []
+  /** Times at which a node began to serve, for the report. */
+  readonly starts: { readonly node: number; readonly atMs: number; readonly tookMs: number }[] = []
+  readonly #options: ClusterOptions
+
+  constructor(seed: number | string, options: ClusterOptions) {
+    this.sim = new SimWorld(seed, { maybeProbability: options.maybeProbability })
+    this.#options = options
+    this.nodes = Array.from({ length: options.nodes }, (_, index) => {
+      return new SimNode(index + 1, this.sim.host(`n${index + 1}`))
+    })
+  }
+
+  get nowMs(): number {
+    return this.sim.scheduler.nowMs
+  }
+
+  get bootstrap(): string[] {
+    return this.nodes.map(({ name }) => `${name}:${KAFKA_PORT}`)
+  }
+
+  node(id: number): SimNode {
+    const node = this.nodes[id - 1]
+    if (node === undefined) throw new Error(`there is no node ${id}`)
+    return node
+  }
+
+  /** Nodes that serve. */
+  get running(): SimNode[] {
+    return this.nodes.filter(({ running }) => running !== undefined)
+  }
+
+  /** Takes a node's process up, now. Nothing when it is up. */
+  start(node: SimNode): void {
+    node.isWanted = true
+    if (node.host.isRunning) return
+    const boot = ++node.boots
+    const startedMs = this.nowMs
+    const isCurrent = () => node.boots === boot && node.host.isRunning
+    const onFatal = (error: unknown) => {
+      if (isCurrent()) this.#crashed(node, error)
+    }
+    const world = node.host.boot()
+    Node.start(world, this.#settings(node), onFatal).then(
+      (running) => {
+        if (!isCurrent()) return
+        node.running = running
+        node.startFailures = 0
+        this.starts.push({ node: node.id, atMs: this.nowMs, tookMs: this.nowMs - startedMs })
+      },
+      (error: unknown) => {
+        node.startFailures++
+        onFatal(error)
+      },
+    )
+  }
+
+  /** kill -9; it stays down until it is started. */
+  kill(node: SimNode): void {
+    node.isWanted = false
+    this.#end(node)
+    node.host.kill()
+  }
+
+  powerLoss(node: SimNode): void {
+    node.isWanted = false
+    this.#end(node)
+    node.host.powerLoss()
+  }
+
+  /** SIGTERM: what is left after `graceMs` is killed. It stays down until it is started. */
+  stop(node: SimNode, graceMs = 10_000): void {
+    node.isWanted = false
+    const { running, boots } = node
+    if (running === undefined) {
+      this.kill(node)
+      return
+    }
+    const end = () => {
+      if (node.boots === boots && node.host.isRunning && !node.isWanted) this.kill(node)
+    }
+    running.stop().then(end, (error: unknown) => {
+      if (error instanceof AssertionFailed) this.crashes.push(this.#crash(node, error))
+      end()
+    })
+    node.running = undefined
+    this.sim.scheduler.after(graceMs * 1000, 'grace', end)
+  }
+
+  /** The world of a process of a client, on a machine of its own. */
+  clientWorld(name: string): SimNodeWorld {
+    return this.sim.host(name).world
+  }
+
+  #crashed(node: SimNode, error: unknown): void {
+    this.crashes.push(this.#crash(node, error))
+    this.#end(node)
+    node.host.kill()
+    const pauseMs = Math.min(
+      START_AGAIN_MS * 2 ** Math.min(node.startFailures, 5),
+      START_AGAIN_MAX_MS,
+    )
+    this.sim.scheduler.after(pauseMs * 1000, 'supervisor', () => {
+      if (node.isWanted) this.start(node)
+    })
+  }
+
+  #crash(node: SimNode, error: unknown): Crash {
+    return { node: node.id, atMs: this.nowMs, error }
+  }
+
+  #end(node: SimNode): void {
+    node.running = undefined
+  }
+
+  #settings(node: SimNode) {
+    const voters = this.nodes.map(({ id, name }) => `${id}@${name}:${PEER_PORT}`).join(',')
+    return loadSettings({
+      profile: 'test',
+      nodes: this.nodes.length,
+      flags: {
+        'process.roles': 'broker,controller',
+        'node.id': String(node.id),
+        listeners: `PLAINTEXT://${node.name}:${KAFKA_PORT},CONTROLLER://${node.name}:${PEER_PORT}`,
+        'controller.listener.names': 'CONTROLLER',
+        ...(this.nodes.length > 1 ? { 'controller.quorum.voters': voters } : {}),
+        'log.dirs': DATA_DIRECTORY,
+        'http.address': '',
+        ...this.#options.settings,
+      },
+    })
+  }
+}
