@@ -64,6 +64,11 @@ export class GroupMember {
     return this.#mustRejoin
   }
 
+  /** As the coordinator gave them; '' and -1 before the first join. */
+  get identity(): { readonly memberId: string; readonly generation: number } {
+    return { memberId: this.#memberId, generation: this.#generation }
+  }
+
   /** Joins and returns this member's share with the committed offsets (undefined: none). */
   async join(): Promise<{ topic: string; partition: number; offset: number | undefined }[]> {
     for (;;) {
