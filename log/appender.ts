@@ -415,7 +415,8 @@ export class Appender {
     this.write()
     const old = state.active
     assert(!old.isEmpty, 'an empty segment does not roll')
-    writeSnapshot(state)
+    assert(state.writtenOffset === state.logEndOffset, 'a snapshot is of written records')
+    writeSnapshot(state, state.logEndOffset)
     // Whatever fails up to the new file leaves the old segment active, and no file behind.
     old.saveSealed()
     const fresh = state.newSegment(state.logEndOffset)

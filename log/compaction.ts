@@ -12,8 +12,9 @@ import {
   RECORDS_AT,
 } from './format.ts'
 import type { LogState } from './log-state.ts'
+import { makeSnapshot } from './rebuild.ts'
 import { LOG_SUFFIX, type Segment } from './segment.ts'
-import { removeIfThere } from './segment-files.ts'
+import { removeIfThere, snapshotPath, syncFile } from './segment-files.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
 import { CLEANED_SUFFIX, DELETED_SUFFIX, renameSwapped, SWAP_SUFFIX } from './swap.ts'
 
@@ -106,6 +107,9 @@ export async function replaceSegments(
   await disk.syncDirectory(state.directory)
   await renameSwapped(state, segment.stem)
   state.segments.splice(from, old.length, placed(state, segment))
+  for (const { baseOffset } of old.slice(1)) {
+    await removeIfThere(state, snapshotPath(state, baseOffset))
+  }
   return true
 }
 
@@ -154,18 +158,13 @@ export async function syncFiles(state: LogState, stem: string, suffix: string): 
   assert(disk.exists(stem + LOG_SUFFIX + suffix), 'a segment has a log file')
 }
 
-async function syncFile(state: LogState, path: string): Promise<void> {
-  const { disk } = state.parts
-  if (!disk.exists(path)) return
-  const file = disk.open(path, 'write')
-  try {
-    await file.sync()
-  } finally {
-    file.close()
-  }
-}
-
-/** Index files of a closed segment, so that the recovery point may pass it. */
+/**
+ * What stands beside the records of a closed segment, with the producers at its end, so that the
+ * recovery point may pass it. The caller syncs the directory.
+ */
 export async function syncIndexes(state: LogState, segment: Segment): Promise<void> {
   for (const suffix of INDEX_SUFFIXES) await syncFile(state, segment.stem + suffix)
+  const path = snapshotPath(state, segment.nextOffset)
+  if (state.parts.disk.exists(path)) await syncFile(state, path)
+  else await makeSnapshot(state, segment.nextOffset)
 }

@@ -211,7 +211,20 @@ export class ModelDriver {
     await this.#survive(() => this.#afterEnd(this.#isPowerLoss))
   }
 
+  /** For the trace. */
+  #files(): string {
+    if (!this.#disk.exists(DIRECTORY)) return 'nothing'
+    const names = this.#disk.list(DIRECTORY).map(({ name }) => name)
+    return names
+      .filter((name) => !/index$|sums$/.test(name))
+      .map(
+        (name) => `${name.replace(/^0+(?=\d)/, '')}:${this.#disk.sizeOf(`${DIRECTORY}/${name}`)}`,
+      )
+      .join(' ')
+  }
+
   async #open(isClean: boolean): Promise<void> {
+    this.#note(`open at ${this.#recoveryPoint}, start ${this.#savedStart}: ${this.#files()}`)
     this.#log = await PartitionLog.open({
       directory: DIRECTORY,
       topic: 't',
@@ -260,7 +273,7 @@ export class ModelDriver {
       return
     }
     for (const ghost of this.#ghosts) {
-      if (ghost.baseOffset === model.endOffset && ghost.lastOffset < log.logEndOffset) {
+      if (ghost.baseOffset >= model.endOffset && ghost.lastOffset < log.logEndOffset) {
         model.add(ghost)
       }
     }

@@ -26,7 +26,7 @@ import type { AppendContext, AppendOutcome } from './outcome.ts'
 import { encodeSnapshot } from './producer-snapshot.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
-import { ensureSnapshot, rebuildSegment } from './rebuild.ts'
+import { ensureSnapshots, rebuildSegment } from './rebuild.ts'
 import { openState } from './recovery.ts'
 import { expiredSegments } from './retention.ts'
 import { removeIfThere, snapshotOffsets, snapshotPath } from './segment-files.ts'
@@ -535,7 +535,8 @@ export class PartitionLog implements CleanableLog {
       await state.parts.disk.syncDirectory(state.directory)
       if (this.#isClosed) return
     }
-    await ensureSnapshot(state, state.segments[count]!.baseOffset)
+    const bases = state.segments.slice(1, count + 1).map(({ baseOffset }) => baseOffset)
+    await ensureSnapshots(state, bases)
     if (this.#isClosed) return
     for (let i = 0; i < count; i++) await this.#dropOldest()
     const least = state.segments[0]!.baseOffset

@@ -10,7 +10,13 @@ import { Producers } from './producers.ts'
 import { replayBatch } from './replay.ts'
 import { scanIntact } from './scan.ts'
 import { Found, type Segment } from './segment.ts'
-import { loadSnapshot, removeIndexes, snapshotOffsets, snapshotPath } from './segment-files.ts'
+import {
+  loadSnapshot,
+  removeIndexes,
+  snapshotOffsets,
+  snapshotPath,
+  syncFile,
+} from './segment-files.ts'
 import { forgetIndexes } from './segment-indexes.ts'
 import type { AbortedEntry } from './transactions.ts'
 
@@ -101,8 +107,21 @@ export async function rebuildProducers(state: LogState): Promise<void> {
   await producersAt(state, state.writtenOffset, state.producers)
 }
 
-/** Before the segments below `offset` go: what only they say of producers is in a durable snapshot. */
-export async function ensureSnapshot(state: LogState, offset: number): Promise<void> {
+/**
+ * Before segments go: what only they say of producers is in a durable snapshot at each base that
+ * the log may begin at when a crash interrupts that.
+ */
+export async function ensureSnapshots(state: LogState, bases: readonly number[]): Promise<void> {
+  for (const offset of bases) {
+    const isRight = loadSnapshot(state, offset, new Producers())
+    if (isRight) await syncFile(state, snapshotPath(state, offset))
+    else await makeSnapshot(state, offset)
+  }
+  await state.parts.disk.syncDirectory(state.directory)
+}
+
+/** A durable snapshot of the producers before `offset`. */
+export async function makeSnapshot(state: LogState, offset: number): Promise<void> {
   const producers = await producersAt(state, offset)
   await state.parts.disk.replaceFile(snapshotPath(state, offset), encodeSnapshot(producers))
 }

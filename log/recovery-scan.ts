@@ -18,6 +18,7 @@ import {
   removeIndexes,
   removeSegment,
   snapshotPath,
+  writeSnapshot,
 } from './segment-files.ts'
 import { forgetIndexes, loadSaved } from './segment-indexes.ts'
 
@@ -136,7 +137,11 @@ class Tail {
       offset = end.offset
       position = 0
       if (next === undefined) return offset
-      if (offset === next.baseOffset) continue
+      if (offset === next.baseOffset) {
+        // The one that the roll wrote may not have lasted.
+        writeSnapshot(this.#state, offset)
+        continue
+      }
       if (offset >= this.#recoveryPoint && this.#isKnown) {
         await this.#cut(i, end.position, offset)
         return offset

@@ -68,6 +68,18 @@ export async function removeIfThere(state: LogState, path: string): Promise<void
   }
 }
 
+/** Makes durable what a file holds, when it exists. Its name is another matter. */
+export async function syncFile(state: LogState, path: string): Promise<void> {
+  const { disk } = state.parts
+  if (!disk.exists(path)) return
+  const file = disk.open(path, 'write')
+  try {
+    await file.sync()
+  } finally {
+    file.close()
+  }
+}
+
 /** Offsets of the snapshot files, rising. */
 export function snapshotOffsets(state: LogState): number[] {
   const offsets: number[] = []
@@ -78,11 +90,10 @@ export function snapshotOffsets(state: LogState): number[] {
   return offsets.sort((a, b) => a - b)
 }
 
-/** The producers as they are at the end of the log; not synced. Throws StorageError. */
-export function writeSnapshot(state: LogState): void {
-  assert(state.writtenOffset === state.logEndOffset, 'a snapshot is of written records')
+/** The producers as they are before `offset`; not synced. Throws StorageError. */
+export function writeSnapshot(state: LogState, offset: number): void {
   const { disk } = state.parts
-  const path = snapshotPath(state, state.logEndOffset)
+  const path = snapshotPath(state, offset)
   const bytes = encodeSnapshot(state.producers)
   // What a full disk left there may be longer.
   if (disk.exists(path)) disk.rename(path, `${path}.deleted`)

@@ -74,7 +74,14 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   const { disk, logger, clock } = state.parts
   logger.info('A log is emptied.', { ...state.fields(), offset })
   await lowerCheckpoints(state, 0)
-  for (const old of state.segments.splice(0).reverse()) await removeSegment(state, old)
+  // The oldest first: a start after a crash drops what has no predecessors, so all is there or
+  // nothing. Where nobody keeps checkpoints it can't know, and finds the beginning of the log.
+  const old = state.segments.splice(0)
+  if (state.shared.checkpoints === undefined) old.reverse()
+  for (const [i, segment] of old.entries()) {
+    await removeSegment(state, segment)
+    if (i === 0) await disk.syncDirectory(state.directory)
+  }
   await removeSnapshots(state, -1)
   await disk.syncDirectory(state.directory)
   const fresh = state.newSegment(offset)
