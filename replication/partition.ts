@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Flushable, Turn } from '../base/turn.ts'
+import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
 import { highWatermark } from './high-watermark.ts'
 import { offsetForListing } from './list-offsets.ts'
@@ -20,6 +21,7 @@ import { type AckWaiter, AckWaiters } from './waiters.ts'
 export const NOT_LEADER_OR_FOLLOWER = 6
 export const REQUEST_TIMED_OUT = 7
 export const NOT_ENOUGH_REPLICAS = 19
+const DUPLICATE_SEQUENCE_NUMBER = 46
 export const KAFKA_STORAGE_ERROR = 56
 export const FENCED_LEADER_EPOCH = 74
 export const UNKNOWN_LEADER_EPOCH = 75
@@ -68,6 +70,10 @@ export class Partition implements Flushable {
   bytesIn = 0
   recordsOut = 0
   bytesOut = 0
+  /** By codec, in the order of the bits in a batch's attributes. */
+  readonly batchesIn: number[] = [0, 0, 0, 0, 0]
+  /** Records that were refused, by error code; 46 stands for duplicates, which are no error. */
+  rejections: Map<number, number> | undefined = undefined
   readonly #nodeId: number
   readonly #parts: PartitionParts
   readonly #replicated = new AckWaiters()
@@ -166,6 +172,7 @@ export class Partition implements Flushable {
     const refusal = this.refusal(options.acks)
     if (refusal !== 0) {
       refuse(outcome, refusal)
+      this.#countRejection(refusal, source, start, end)
       return
     }
     const context = this.#context
@@ -192,15 +199,28 @@ export class Partition implements Flushable {
   #append(source: Buffer, start: number, end: number, outcome: AppendOutcome): void {
     this.log.append(source, start, end, this.#context, outcome)
     if (outcome.error !== 0) {
+      this.#countRejection(outcome.error, source, start, end)
       if (this.log.isFailed) this.#fail(new StorageError('EIO', this.log.directory, 'append to'))
       // A full disk: the log goes on once it has been told to write again.
       else if (outcome.error === KAFKA_STORAGE_ERROR) this.#parts.turn.stores(this)
       return
     }
-    if (outcome.isDuplicate) return
+    if (outcome.isDuplicate) {
+      this.#countRejection(DUPLICATE_SEQUENCE_NUMBER, source, start, end)
+      return
+    }
+    this.batchesIn[attributesAt(source, start) & CODEC_MASK]!++
     this.recordsIn += outcome.recordCount
     this.bytesIn += outcome.sizeBytes
     if (!this.queued) this.#parts.turn.stores(this)
+  }
+
+  /** The number of records is the batch's own word; a batch that can't be counted counts as one. */
+  #countRejection(error: number, source: Buffer, start: number, end: number): void {
+    const said = end - start >= RECORDS_AT ? recordCountAt(source, start) : 1
+    const count = said > 0 && said <= end - start ? said : 1
+    this.rejections ??= new Map()
+    this.rejections.set(error, (this.rejections.get(error) ?? 0) + count)
   }
 
   /** 0, or the error with which an append would end now. */
