@@ -16,8 +16,12 @@ import { leaderChangeBatch } from './control-records.ts'
 import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
 import {
   type AppliedListener,
+  type LeadershipListener,
   type MetadataQuorum,
   NotLeaderError,
+  ProposalRefusedError,
+  type QuorumDescription,
+  QuorumTimeoutError,
   type VoterState,
 } from './quorum.ts'
 import type { QuorumState } from './quorum-state.ts'
@@ -161,6 +165,37 @@ export class SingleVoter implements MetadataQuorum {
       const at = this.#listeners.indexOf(listener)
       if (at >= 0) this.#listeners.splice(at, 1)
     }
+  }
+
+  onLeadership(listener: LeadershipListener): () => void {
+    if (this.leaderId >= 0) listener(true, this.leaderEpoch)
+    return () => {}
+  }
+
+  async readIndex(): Promise<number> {
+    if (this.leaderId === -1) throw new NotLeaderError('this node does not lead')
+    return this.image.offset
+  }
+
+  async whenApplied(offset: number): Promise<void> {
+    if (this.image.offset < offset) throw new QuorumTimeoutError('not applied')
+  }
+
+  async transferLeadership(): Promise<void> {
+    throw new ProposalRefusedError('there is no other voter')
+  }
+
+  async changeVoters(): Promise<void> {
+    throw new ProposalRefusedError('a quorum of one does not change')
+  }
+
+  describe(): QuorumDescription {
+    const { leaderId, leaderEpoch, highWatermark } = this
+    const nowMs = this.#options.clock.nowMs()
+    const voters = this.voters.map((voter) => {
+      return { ...voter, lastFetchMs: nowMs, lastCaughtUpMs: nowMs }
+    })
+    return { leaderId, leaderEpoch, highWatermark, voters, observers: [] }
   }
 
   #append(batch: Buffer): void {
