@@ -40,6 +40,8 @@ export class Cluster {
   readonly options: ClusterOptions
   readonly #connections = new Map<string, Promise<BrokerConnection>>()
   readonly #addresses = new Map<number, string>()
+  /** Which address is asked first: another one after each that failed. */
+  #preferred = 0
   #controllerId = -1
   #isClosed = false
 
@@ -54,12 +56,14 @@ export class Cluster {
 
   /** Any node that answers. Throws ClientError 'unreachable' when none does. */
   async any(): Promise<BrokerConnection> {
+    const addresses = [...new Set([...this.#addresses.values(), ...this.options.bootstrap])]
     let last: unknown
-    for (const address of new Set([...this.#addresses.values(), ...this.options.bootstrap])) {
+    for (let tried = 0; tried < addresses.length; tried++) {
       try {
-        return await this.#connection(address)
+        return await this.#connection(addresses[this.#preferred % addresses.length]!)
       } catch (error) {
         last = error
+        this.#preferred++
       }
     }
     const where = this.options.bootstrap.join(', ')
@@ -87,7 +91,12 @@ export class Cluster {
     timeoutMs: number = this.options.timeoutMs,
   ): Promise<Infer<S>> {
     const connection = nodeId === undefined ? await this.any() : await this.node(nodeId)
-    return connection.request(api, body, timeoutMs)
+    try {
+      return await connection.request(api, body, timeoutMs)
+    } catch (error) {
+      if (nodeId === undefined) this.#preferred++
+      throw error
+    }
   }
 
   /** Null asks for all topics. Learns the nodes' addresses on the way. */
@@ -95,15 +104,10 @@ export class Cluster {
     topics: readonly string[] | null,
     options: { allowAutoTopicCreation?: boolean } = {},
   ): Promise<ClusterMetadata> {
-    const connection = await this.any()
-    const answer = await connection.request(
-      metadata,
-      {
-        topics: topics === null ? null : topics.map((name) => ({ name })),
-        allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
-      },
-      this.options.timeoutMs,
-    )
+    const answer = await this.request(undefined, metadata, {
+      topics: topics === null ? null : topics.map((name) => ({ name })),
+      allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
+    })
     for (const { nodeId, host, port } of answer.brokers) {
       this.#addresses.set(nodeId, `${host}:${port}`)
     }

@@ -101,8 +101,12 @@ export class BrokerConnection implements ConnectionHandler {
   }
 
   /** Acks=0: there is no answer. */
-  send<Q extends Struct, S extends Struct>(api: Api<Q, S>, body: Written<Q>): void {
-    const version = this.version(api as unknown as Api<Struct, Struct>)
+  send<Q extends Struct, S extends Struct>(
+    api: Api<Q, S>,
+    body: Written<Q>,
+    version: number = this.version(api as unknown as Api<Struct, Struct>),
+  ): void {
+    if (this.#closed !== undefined) throw this.#closed
     this.#write(this.#frame(api, version, this.#nextCorrelationId++, body))
   }
 

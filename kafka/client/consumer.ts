@@ -90,10 +90,14 @@ export class Consumer {
       return []
     }
     const byLeader = await this.#byLeader()
-    const found = await Promise.all(
+    const found = await Promise.allSettled(
       [...byLeader].map(([leader, positions]) => this.#fetch(leader, positions)),
     )
-    return found.flat()
+    const records = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
+    // What one leader gave must not be lost with the answer of another: positions have moved.
+    const failed = found.find((one) => one.status === 'rejected')
+    if (failed !== undefined && records.length === 0) throw failed.reason
+    return records
   }
 
   async #byLeader(): Promise<Map<number, Position[]>> {
@@ -136,14 +140,20 @@ export class Consumer {
     )
     check(answer.errorCode, 'fetch')
     const records: ConsumedRecord[] = []
+    let failure: unknown
     for (const { topic, partitions } of answer.responses) {
       for (const partition of partitions) {
         const position = positions.find(
           (one) => one.topic === topic && one.partition === partition.partitionIndex,
         )
-        if (position !== undefined) await this.#take(position, partition, records)
+        try {
+          if (position !== undefined) await this.#take(position, partition, records)
+        } catch (error) {
+          failure = error
+        }
       }
     }
+    if (failure !== undefined && records.length === 0) throw failure
     return records
   }
 

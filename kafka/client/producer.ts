@@ -31,9 +31,11 @@ export interface Delivered {
   readonly offset: number
 }
 
-interface Lane {
-  sequence: number
-  tail: Promise<unknown>
+/** One producer id, and the next sequence number of each partition under it. */
+interface Identity {
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly sequences: Map<string, number>
 }
 
 const NO_PRODUCER_ID = { producerId: -1, producerEpoch: -1 }
@@ -41,9 +43,10 @@ const NO_PRODUCER_ID = { producerId: -1, producerEpoch: -1 }
 export class Producer {
   readonly #cluster: Cluster
   readonly #options: Required<ProducerOptions>
-  readonly #lanes = new Map<string, Lane>()
+  /** The last batch of each partition. */
+  readonly #tails = new Map<string, Promise<unknown>>()
   readonly #leaders = new Map<string, Promise<number[]>>()
-  #identity: Promise<{ producerId: number; producerEpoch: number }> | undefined
+  #identity: Promise<Identity> | undefined
   #turn = 0
 
   constructor(cluster: Cluster, options: ProducerOptions = {}) {
@@ -57,7 +60,7 @@ export class Producer {
 
   /** Sends all records, one batch a partition. In the order of `records`. Throws KafkaError. */
   async send(topic: string, records: readonly ProducerRecord[]): Promise<Delivered[]> {
-    const leaders = await this.#leadersOf(topic)
+    const leaders = await this.#persist(topic, () => this.#leadersOf(topic))
     const groups = new Map<number, number[]>()
     records.forEach((record, at) => {
       const partition = this.#choose(record, leaders.length)
@@ -89,49 +92,63 @@ export class Producer {
 
   #enqueue(topic: string, partition: number, records: ProducerRecord[]): Promise<number> {
     const name = `${topic}/${partition}`
-    let lane = this.#lanes.get(name)
-    if (lane === undefined) {
-      lane = { sequence: 0, tail: Promise.resolve() }
-      this.#lanes.set(name, lane)
-    }
-    const own = lane
-    const sent = own.tail.then(() => this.#deliver(topic, partition, records, own))
-    own.tail = sent.catch(() => undefined)
+    const tail = this.#tails.get(name) ?? Promise.resolve()
+    const sent = tail.then(() => this.#deliver(topic, partition, records))
+    this.#tails.set(
+      name,
+      sent.catch(() => undefined),
+    )
     return sent
   }
 
-  async #deliver(
-    topic: string,
-    partition: number,
+  async #deliver(topic: string, partition: number, records: ProducerRecord[]): Promise<number> {
+    if (this.#options.acks !== -1) {
+      const batch = this.#encode(records, { ...NO_PRODUCER_ID, baseSequence: -1 })
+      return this.#retry(topic, partition, batch)
+    }
+    const name = `${topic}/${partition}`
+    const identity = await this.#persist(topic, () => this.#identify())
+    const { producerId, producerEpoch, sequences } = identity
+    const baseSequence = sequences.get(name) ?? 0
+    const batch = this.#encode(records, { producerId, producerEpoch, baseSequence })
+    try {
+      const offset = await this.#retry(topic, partition, batch)
+      sequences.set(name, (baseSequence + records.length) % 0x8000_0000)
+      return offset
+    } catch (error) {
+      // Whether these sequence numbers are taken is not known: the next batch under them could be
+      // mistaken for this one and acknowledged without being written. A new id has new numbers.
+      if ((await this.#identity) === identity) this.#identity = undefined
+      throw error
+    }
+  }
+
+  #encode(
     records: ProducerRecord[],
-    lane: Lane,
-  ): Promise<number> {
-    const isIdempotent = this.#options.acks === -1
-    const identity = isIdempotent ? await this.#identify() : NO_PRODUCER_ID
+    identity: { producerId: number; producerEpoch: number; baseSequence: number },
+  ): Buffer {
     const nowMs = this.#cluster.clock.nowMs()
-    const batch = encodeBatch(
+    return encodeBatch(
       records.map(({ key, value, headers, timestampMs }) => ({
         timestampMs: timestampMs ?? nowMs,
         key: key ?? null,
         value,
         headers: headers ?? [],
       })),
-      {
-        compression: this.#options.compression,
-        ...identity,
-        baseSequence: isIdempotent ? lane.sequence : -1,
-      },
+      { compression: this.#options.compression, ...identity },
     )
-    const offset = await this.#retry(topic, partition, batch)
-    lane.sequence = (lane.sequence + records.length) % 0x8000_0000
-    return offset
   }
 
-  async #retry(topic: string, partition: number, batch: Buffer): Promise<number> {
+  #retry(topic: string, partition: number, batch: Buffer): Promise<number> {
+    return this.#persist(topic, () => this.#attempt(topic, partition, batch))
+  }
+
+  /** Tries again what another moment or another node may answer. */
+  async #persist<T>(topic: string, attempt: () => Promise<T>): Promise<T> {
     const deadlineMs = this.#cluster.clock.monotonicMs() + this.#options.deliveryTimeoutMs
     for (let delayMs = 20; ; delayMs = Math.min(delayMs * 2, 1000)) {
       try {
-        return await this.#attempt(topic, partition, batch)
+        return await attempt()
       } catch (error) {
         if (!isWorthAnotherTry(error) || this.#cluster.clock.monotonicMs() > deadlineMs) throw error
         this.#leaders.delete(topic)
@@ -174,15 +191,17 @@ export class Producer {
     return leaders
   }
 
-  #identify(): Promise<{ producerId: number; producerEpoch: number }> {
-    this.#identity ??= this.#askIdentity()
-    this.#identity.catch(() => {
-      this.#identity = undefined
+  #identify(): Promise<Identity> {
+    if (this.#identity !== undefined) return this.#identity
+    const asked = this.#askIdentity()
+    this.#identity = asked
+    asked.catch(() => {
+      if (this.#identity === asked) this.#identity = undefined
     })
-    return this.#identity
+    return asked
   }
 
-  async #askIdentity() {
+  async #askIdentity(): Promise<Identity> {
     const answer = await this.#cluster.request(undefined, initProducerId, {
       transactionalId: null,
       transactionTimeoutMs: 0x7fff_ffff,
@@ -190,7 +209,8 @@ export class Producer {
       producerEpoch: -1,
     })
     check(answer.errorCode, 'no producer id')
-    return { producerId: answer.producerId, producerEpoch: answer.producerEpoch }
+    const { producerId, producerEpoch } = answer
+    return { producerId, producerEpoch, sequences: new Map() }
   }
 }
 
