@@ -64,9 +64,15 @@ export interface PartitionPort {
 
   /**
    * 0, or why this node does not serve this reader: 6 (not leader), 74/75 (epochs), 56 (failed).
-   * `currentLeaderEpoch` -1 = not given.
+   * `currentLeaderEpoch` -1 = not given. `mayFollow`: a follower serves it too (KIP-392), up to its
+   * own watermark.
    */
-  checkReader(currentLeaderEpoch: number): number
+  checkReader(currentLeaderEpoch: number, mayFollow?: boolean): number
+  /**
+   * KIP-392: the node whose replica a reader in `rack` should rather ask: it is in that rack, in
+   * sync, and has `fetchOffset` in its log. -1: none is nearer, or this node does not lead.
+   */
+  preferredReplica(rack: string, fetchOffset: number): number
   /** Reads end here for this isolation: watermark or last stable offset. */
   readLimit(isolation: Isolation): number
   /** See PartitionLog.locate: `upTo` from readLimit. */
@@ -94,7 +100,8 @@ export interface PartitionPort {
   epochForOffset(offset: number): number
   /**
    * ListOffsets. `timestampMs` >= 0 a time; -1 latest, -2 earliest, -3 max timestamp, -4 earliest
-   * local, -5 latest tiered, -6 earliest pending upload. offset -1 when there is none.
+   * local, -5 latest tiered, -6 earliest pending upload. offset -1 when there is none. `error` 78
+   * (OFFSET_NOT_AVAILABLE): a new leader that does not know its watermark yet (KIP-207).
    */
   listOffset(
     timestampMs: number,

@@ -343,6 +343,10 @@ export class Partition implements Flushable {
     return 0
   }
 
+  preferredReplica(_rack: string, _fetchOffset: number): number {
+    return -1
+  }
+
   readLimit(isolation: Isolation): number {
     return isolation === 'committed' ? this.lastStableOffset : this.#highWatermark
   }

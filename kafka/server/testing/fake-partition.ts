@@ -62,6 +62,9 @@ export class FakePartition implements PartitionPort {
   isCold = false
   isDamaged = false
   readerError = 0
+  isFollower = false
+  /** By rack: the replica there for an offset. */
+  readonly nearer = new Map<string, (fetchOffset: number) => number>()
   /** Cold reads that wait for `finishReads`. */
   readonly reads: (() => void)[] = []
 
@@ -136,10 +139,15 @@ export class FakePartition implements PartitionPort {
     this.written.push({ lastOffset, deadlineMs: Number.POSITIVE_INFINITY, waiter, slot })
   }
 
-  checkReader(currentLeaderEpoch: number): number {
+  checkReader(currentLeaderEpoch: number, mayFollow = false): number {
     if (this.readerError !== 0) return this.readerError
+    if (this.isFollower && !mayFollow) return 6
     if (currentLeaderEpoch === -1 || currentLeaderEpoch === this.leaderEpoch) return 0
     return currentLeaderEpoch < this.leaderEpoch ? 74 : 75
+  }
+
+  preferredReplica(rack: string, fetchOffset: number): number {
+    return this.nearer.get(rack)?.(fetchOffset) ?? -1
   }
 
   readLimit(isolation: Isolation): number {
