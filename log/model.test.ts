@@ -1,0 +1,31 @@
+import { ModelDriver } from './model-driver.ts'
+
+const STEPS = 80
+const SEEDS = 200
+/** Each of these found a fault once, in the log or in the model. */
+const ONCE_FAILED = [
+  559, 580, 616, 1155, 1234, 1486, 1573, 1701, 1730, 2243, 2274, 2386, 2560, 2732,
+]
+
+async function run(seeds: readonly number[]): Promise<void> {
+  for (const seed of seeds) {
+    const driver = new ModelDriver(seed)
+    try {
+      await driver.run(STEPS)
+    } catch (error) {
+      const history = driver.trace.slice(-40).join('\n')
+      const message = error instanceof Error ? error.message : String(error)
+      throw new Error(`seed ${seed}: ${message}\n${history}`, { cause: error })
+    }
+  }
+}
+
+describe('log/model', () => {
+  it(`equals an array through ${SEEDS} histories with crashes at any operation on the disk`, async () => {
+    await run(Array.from({ length: SEEDS }, (_, seed) => seed))
+  }).timeout(60_000)
+
+  it('equals it for the seeds that once found a fault', async () => {
+    await run(ONCE_FAILED)
+  }).timeout(60_000)
+})
