@@ -134,7 +134,7 @@ describe('node/metadata/apply', () => {
     const features = imageOf([
       { type: 'FeatureLevelRecord', name: 'metadata.version', featureLevel: 30 },
       { type: 'ProducerIdsRecord', brokerId: 1, brokerEpoch: 1, nextProducerId: 1000 },
-      { type: 'NoOpRecord' },
+      { type: 'NoOpRecord', clusterId: null },
     ])
     assert.deepEqual([...features.features], [['metadata.version', 30]])
     assert.equal(features.nextProducerId, 1000)

@@ -48,6 +48,7 @@ export class ImageBuilder {
   readonly #changedBrokers = new Set<number>()
   readonly #changedConfigs = new Set<string>()
   #isFeaturesChanged = false
+  #clusterId: string | undefined
   #nextProducerId: number
   #partitionCount: number
 
@@ -59,6 +60,7 @@ export class ImageBuilder {
     this.#configs = base.configs.draft()
     this.#brokers = new Map(base.brokers)
     this.#features = new Map(base.features)
+    this.#clusterId = base.clusterId
     this.#nextProducerId = base.nextProducerId
     this.#partitionCount = base.partitionCount
   }
@@ -102,8 +104,10 @@ export class ImageBuilder {
         assert(record.nextProducerId >= this.#nextProducerId, 'producer ids are never given twice')
         this.#nextProducerId = record.nextProducerId
         break
-      case 'ClientQuotaRecord': // kept in the log for a release that has quotas
       case 'NoOpRecord':
+        this.#nameCluster(record.clusterId)
+        break
+      case 'ClientQuotaRecord': // kept in the log for a release that has quotas
         break
     }
   }
@@ -115,6 +119,7 @@ export class ImageBuilder {
     const image: MetadataImage = {
       offset,
       epoch,
+      clusterId: this.#clusterId,
       topics: this.#topics.finish(),
       topicNames: this.#topicNames.finish(),
       normalizedNames: this.#normalizedNames.finish(),
@@ -268,6 +273,11 @@ export class ImageBuilder {
     if (record.logDirs.length > 0) change.logDirs = record.logDirs
     if (record.cordonedLogDirs !== null) change.cordonedLogDirs = record.cordonedLogDirs
     this.#updateBroker(record.brokerId, record.brokerEpoch, change)
+  }
+
+  /** The first name stays; a later leader that did not know it yet may have said another. */
+  #nameCluster(clusterId: string | null): void {
+    if (clusterId !== null) this.#clusterId ??= clusterId
   }
 
   #feature(record: RecordOf<'FeatureLevelRecord'>): void {

@@ -67,6 +67,8 @@ export interface MetadataImage {
   /** The last offset that is in it; -1 for the empty image. */
   readonly offset: number
   readonly epoch: number
+  /** Undefined until the first leader has proposed it; then the same for ever. */
+  readonly clusterId: string | undefined
   readonly topics: SharedMap<TopicImage>
   readonly topicNames: SharedMap<string>
   /** For the rule that '.' and '_' are the same in names of metrics. */
@@ -81,6 +83,7 @@ export interface MetadataImage {
 export const EMPTY_IMAGE: MetadataImage = {
   offset: -1,
   epoch: -1,
+  clusterId: undefined,
   topics: SharedMap.empty(),
   topicNames: SharedMap.empty(),
   normalizedNames: SharedMap.empty(),
@@ -105,6 +108,21 @@ export const normalizeTopicName = (name: string): string => name.replaceAll('.',
 export function topicById(image: MetadataImage, id: string): TopicImage | undefined {
   const name = image.topicNames.get(id)
   return name === undefined ? undefined : image.topics.get(name)
+}
+
+/** May it be in an ISR, and lead? Registered, not fenced, and not about to go. */
+export function isActive(image: MetadataImage, brokerId: number): boolean {
+  const broker = image.brokers.get(brokerId)
+  return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
+}
+
+/**
+ * Who leads the partition and can be reached; -1 nobody. The one replica of a partition stays its
+ * leader while its broker is fenced (nobody else could be), so `leader` alone does not tell.
+ */
+export function leaderOf(image: MetadataImage, partition: PartitionImage): number {
+  const broker = image.brokers.get(partition.leader)
+  return broker === undefined || broker.isFenced ? -1 : partition.leader
 }
 
 export function overridesOf(image: MetadataImage, type: number, name: string): ConfigOverrides {

@@ -31,6 +31,9 @@ const FRAME_VERSION = 1
 export const NO_LEADER_CHANGE = -2
 export const NO_LEADER = -1
 
+/** Far from Kafka's own tags. */
+const CLUSTER_ID_TAG = 10_000
+
 const endPoints = array({
   name: string(),
   host: string(),
@@ -108,6 +111,14 @@ const registrationChange = struct({
   cordonedLogDirs: array(uuid(), { since: 3, tag: 3, nullable: true, default: null }),
 })
 
+/**
+ * Ours: the first leader makes the cluster's id known with it. Kafka has no record for that (it
+ * formats directories before the first start) and passes over tagged fields that it does not know.
+ */
+const noOp = struct({
+  clusterId: nullableString({ tag: CLUSTER_ID_TAG, default: null }),
+})
+
 export interface RecordDefinition<S extends Struct = Struct> {
   readonly id: number
   /** The highest version; all from 0 on are read, the highest is written. */
@@ -146,7 +157,7 @@ export const DEFINITIONS = {
     struct({ brokerId: int32(), brokerEpoch: int64({ default: -1 }), nextProducerId: int64() }),
   ),
   BrokerRegistrationChangeRecord: define(17, 3, registrationChange),
-  NoOpRecord: define(20, 0, struct({})),
+  NoOpRecord: define(20, 0, noOp),
 } as const
 
 export type RecordName = keyof typeof DEFINITIONS

@@ -13,7 +13,7 @@ import { ZERO_UUID } from '../../kafka/wire/schema.ts'
 import { checkNewTopicConfigs, type Refused } from '../config/alter.ts'
 import { type DescribedSetting, describeTopic } from '../config/describe.ts'
 import type { Settings } from '../config.ts'
-import { type BrokerImage, type MetadataImage, RESOURCE } from './image.ts'
+import { type BrokerImage, isActive, type MetadataImage, RESOURCE } from './image.ts'
 import { placeReplicas } from './placement.ts'
 import { type MetadataRecord, NO_LEADER } from './records.ts'
 import { checkCollision, checkTopicName } from './topic-names.ts'
@@ -209,12 +209,6 @@ export function checkAssignments(
     }
   }
   return undefined
-}
-
-/** May it be in an ISR, and lead? */
-export function isActive(image: MetadataImage, brokerId: number): boolean {
-  const broker = image.brokers.get(brokerId)
-  return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
 }
 
 /** The records of new partitions from index `first` on. */
