@@ -1,39 +1,140 @@
-/** odradek cluster info */
+/** odradek cluster info|health|quorum */
 import type { Command } from 'commander'
+import { UserError } from '../../base/errors.ts'
+import { describeQuorum } from '../../kafka/api/55-describe-quorum.ts'
 import { describeCluster } from '../../kafka/api/60-describe-cluster.ts'
-import { check } from '../../kafka/client/cluster.ts'
-import { printRows, say } from './output.ts'
-import { type SharedOptions, withCluster, withSharedOptions } from './session.ts'
+import { type Cluster, check } from '../../kafka/client/cluster.ts'
+import { type Format, print, printRows, say } from './output.ts'
+import { EXIT, type SharedOptions, withCluster, withSharedOptions } from './session.ts'
 
 const BROKERS = 1
+const WATCH_MS = 1000
+const METADATA_TOPIC = '__cluster_metadata'
 
 export function addClusterCommands(program: Command): void {
   const group = program.command('cluster').description('show the cluster')
   withSharedOptions(group.command('info').description('its id and its nodes')).action(
-    (options: SharedOptions) =>
-      withCluster(options, async (cluster, format) => {
-        const answer = await cluster.request(undefined, describeCluster, {
-          includeClusterAuthorizedOperations: false,
-          endpointType: BROKERS,
-          includeFencedBrokers: true,
-        })
-        check(answer.errorCode, answer.errorMessage ?? 'cluster')
-        say(`cluster ${answer.clusterId}  controller ${answer.controllerId}`)
-        printRows(
-          answer.brokers.map((one) => ({
-            node: one.brokerId,
-            address: `${one.host}:${one.port}`,
-            rack: one.rack,
-            isFenced: one.isFenced,
-          })),
-          [
-            { title: 'NODE', value: (row) => row.node },
-            { title: 'KAFKA', value: (row) => row.address },
-            { title: 'RACK', value: (row) => row.rack ?? '-' },
-            { title: 'STATE', value: (row) => (row.isFenced ? 'fenced' : 'running') },
-          ],
-          format,
-        )
-      }),
+    (options: SharedOptions) => withCluster(options, info),
+  )
+  withSharedOptions(
+    group.command('health').description('what is missing; exit code 7 when something is'),
+  )
+    .option('--watch', 'a line each time that something changes')
+    .option('--exit-when-healthy', 'wait until nothing is missing')
+    .action((options: SharedOptions & WatchOptions) =>
+      withCluster(options, (cluster) => watchHealth(cluster, options)),
+    )
+  withSharedOptions(
+    group.command('quorum').description('who votes on metadata, who leads, who is behind'),
+  ).action((options: SharedOptions) => withCluster(options, quorum))
+}
+
+interface WatchOptions {
+  readonly watch?: boolean
+  readonly exitWhenHealthy?: boolean
+}
+
+async function brokersOf(cluster: Cluster) {
+  const answer = await cluster.request(undefined, describeCluster, {
+    includeClusterAuthorizedOperations: false,
+    endpointType: BROKERS,
+    includeFencedBrokers: true,
+  })
+  check(answer.errorCode, answer.errorMessage ?? 'cluster')
+  return answer
+}
+
+async function info(cluster: Cluster, format: Format): Promise<void> {
+  const answer = await brokersOf(cluster)
+  say(`cluster ${answer.clusterId}  controller ${answer.controllerId}`)
+  printRows(
+    answer.brokers.map((one) => ({
+      node: one.brokerId,
+      address: `${one.host}:${one.port}`,
+      rack: one.rack,
+      isFenced: one.isFenced,
+    })),
+    [
+      { title: 'NODE', value: (row) => row.node },
+      { title: 'KAFKA', value: (row) => row.address },
+      { title: 'RACK', value: (row) => row.rack ?? '-' },
+      { title: 'STATE', value: (row) => (row.isFenced ? 'fenced' : 'running') },
+    ],
+    format,
+  )
+}
+
+/** Sentences about what is missing; none: all is well. */
+async function complaintsOf(cluster: Cluster): Promise<string[]> {
+  const { brokers } = await brokersOf(cluster)
+  const { topics } = await cluster.metadata(null)
+  const partitions = topics.flatMap((topic) => topic.partitions)
+  const offline = partitions.filter((one) => one.leaderId < 0).length
+  const behind = partitions.filter((one) => one.isrNodes.length < one.replicaNodes.length).length
+  const fenced = brokers.filter((one) => one.isFenced).map((one) => one.brokerId)
+  return [
+    ...(fenced.length > 0 ? [`nodes that do not answer: ${fenced.join(', ')}`] : []),
+    ...(offline > 0 ? [`${offline} of ${partitions.length} partitions have no leader`] : []),
+    ...(behind > 0 ? [`${behind} of ${partitions.length} partitions lack a replica`] : []),
+  ]
+}
+
+async function watchHealth(cluster: Cluster, options: WatchOptions): Promise<void> {
+  let last: string | undefined
+  for (;;) {
+    let complaints: string[]
+    try {
+      complaints = await complaintsOf(cluster)
+    } catch (error) {
+      // While somebody watches, an unreachable cluster is news, not the end.
+      if (options.watch !== true && options.exitWhenHealthy !== true) throw error
+      complaints = [error instanceof Error ? error.message : String(error)]
+    }
+    const line = complaints.length === 0 ? 'healthy' : complaints.join('; ')
+    if (line !== last) print(line)
+    last = line
+    if (complaints.length === 0 && (options.exitWhenHealthy === true || options.watch !== true)) {
+      return
+    }
+    if (options.watch !== true && options.exitWhenHealthy !== true) {
+      throw new UserError('the cluster is not healthy', EXIT.unhealthy)
+    }
+    await cluster.pause(WATCH_MS)
+  }
+}
+
+async function quorum(cluster: Cluster, format: Format): Promise<void> {
+  const controller = await cluster.controller()
+  const answer = await controller.request(
+    describeQuorum,
+    { topics: [{ topicName: METADATA_TOPIC, partitions: [{ partitionIndex: 0 }] }] },
+    cluster.options.timeoutMs,
+  )
+  check(answer.errorCode, answer.errorMessage ?? 'quorum')
+  const state = answer.topics[0]?.partitions[0]
+  check(state?.errorCode ?? -1, state?.errorMessage ?? METADATA_TOPIC)
+  const { leaderId, leaderEpoch, highWatermark, currentVoters, observers } = state!
+  const end = currentVoters.find((one) => one.replicaId === leaderId)?.logEndOffset ?? highWatermark
+  say(`leader ${leaderId}  epoch ${leaderEpoch}  high watermark ${highWatermark}`)
+  const rowOf = (one: (typeof currentVoters)[number], role: string) => ({
+    node: one.replicaId,
+    role: one.replicaId === leaderId ? 'leader' : role,
+    logEndOffset: one.logEndOffset,
+    lag: Math.max(0, end - one.logEndOffset),
+    directoryId: one.replicaDirectoryId,
+  })
+  printRows(
+    [
+      ...currentVoters.map((one) => rowOf(one, 'voter')),
+      ...observers.map((one) => rowOf(one, 'observer')),
+    ],
+    [
+      { title: 'NODE', value: (row) => row.node },
+      { title: 'ROLE', value: (row) => row.role },
+      { title: 'LOG END', value: (row) => row.logEndOffset },
+      { title: 'LAG', value: (row) => row.lag },
+      { title: 'DIRECTORY', value: (row) => row.directoryId, isWide: true },
+    ],
+    format,
   )
 }
