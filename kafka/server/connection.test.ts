@@ -140,7 +140,7 @@ describe('kafka/server/connection', () => {
           assert.equal(fixture.logger.lines.length, 1)
           assert.match(lastLine()!.message, message)
           client.connection.finish()
-          assert.equal(fixture.server.probe.closedConnections.get('malformed'), 1)
+          assert.equal(fixture.server.probe.closedBy('malformed'), 1)
           const other = fixture.client()
           other.connection.send(whole())
           fixture.clock.endTurn()
@@ -199,7 +199,7 @@ describe('kafka/server/connection', () => {
         assert.match(lastLine()!.message, /not served/)
         client.connection.finish()
       }
-      assert.equal(fixture.server.probe.closedConnections.get('unsupported'), unknown.length)
+      assert.equal(fixture.server.probe.closedBy('unsupported'), unknown.length)
     })
   })
 
@@ -355,7 +355,7 @@ describe('kafka/server/connection', () => {
       client.connection.finish()
       fixture.clock.endTurn()
       assert.equal(memory.usedBytes, before)
-      assert.equal(fixture.server.probe.closedConnections.get('stalled'), 1)
+      assert.equal(fixture.server.probe.closedBy('stalled'), 1)
     })
 
     it('keeps answers until they have left', () => {
@@ -395,7 +395,7 @@ describe('kafka/server/connection', () => {
       assert.equal(client.connection.isDestroyed, true)
       assert.equal(waiting.connection.isDestroyed, false)
       client.connection.finish()
-      assert.equal(fixture.server.probe.closedConnections.get('idle'), 1)
+      assert.equal(fixture.server.probe.closedBy('idle'), 1)
     })
 
     it('refuses connections beyond the limits', async () => {
@@ -409,7 +409,7 @@ describe('kafka/server/connection', () => {
       )
       b!.finish()
       assert.equal(fixture.client('127.0.0.1').connection.isDestroyed, false)
-      assert.equal(fixture.server.probe.closedConnections.get('limit'), 2)
+      assert.equal(fixture.server.probe.closedBy('limit'), 2)
     })
 
     it('lets one at a time gather a request when memory is short', async () => {
@@ -469,7 +469,7 @@ describe('kafka/server/connection', () => {
       assert.equal(client.connection.writes, 0)
       assert.equal(fixture.server.memory.usedBytes, before)
       assert.equal(fixture.server.probe.inFlight, 0)
-      assert.equal(fixture.server.probe.closedConnections.get('broken'), 1)
+      assert.equal(fixture.server.probe.closedBy('broken'), 1)
     })
 
     it('wrong UTF-8, counts beyond the end and a million tagged fields', () => {
@@ -514,7 +514,7 @@ describe('kafka/server/connection', () => {
       client.connection.finish()
       assert.equal(probe.softwareConnections.size, 0)
       assert.equal(probe.openConnections.get('PLAINTEXT'), 0)
-      assert.equal(probe.closedConnections.get('client'), 1)
+      assert.equal(probe.closedBy('client'), 1)
     })
   })
 

@@ -45,6 +45,8 @@ export interface AnswerFrame {
   readonly correlationId: number
   readonly listener: string
   readonly isolation: Isolation
+  /** The reader may be served by a follower (KIP-392). */
+  readonly mayFollow: boolean
   /** Of the whole answer. */
   readonly error: number
   readonly sessionId: number
@@ -139,7 +141,7 @@ export class FetchEncoder {
     }
     if (!stillWanted()) return 0
     // The partition may have another leader by now, or be gone.
-    const error = partition!.checkReader(entry.leaderEpoch)
+    const error = partition!.checkReader(entry.leaderEpoch, frame.mayFollow)
     if (error !== 0) return this.#rewrite(frame, entry, error)
     return this.#closePartition(frame, entry, lengthAt, copied)
   }
@@ -149,7 +151,7 @@ export class FetchEncoder {
     const { partition, wantedBytes } = entry
     if (entry.error !== 0 || wantedBytes === 0 || partition === undefined) return
     entry.wantedBytes = 0
-    entry.error = partition.checkReader(entry.leaderEpoch)
+    entry.error = partition.checkReader(entry.leaderEpoch, frame.mayFollow)
     if (entry.error !== 0) return
     entry.limitOffset = partition.readLimit(frame.isolation)
     entry.plan ??= new ReadPlan()
@@ -184,7 +186,7 @@ export class FetchEncoder {
     this.#abortedAt = writer.offset
     // Before the records are read it is not known how far they reach: none, or null, for now.
     writer.length(frame.isolation === 'committed' ? 0 : -1, this.#isFlexible)
-    if (this.#version >= PREFERRED_REPLICA_SINCE) writer.int32(-1)
+    if (this.#version >= PREFERRED_REPLICA_SINCE) writer.int32(entry.preferredReplica)
     if (entry.wantedBytes > 0) return writer.offset
     writer.length(0, this.#isFlexible)
     if (entry.divergingEpoch !== -1 && this.#isFlexible) this.#writeDivergingEpoch(entry)

@@ -29,6 +29,8 @@ export class FetchEntry {
   limitOffset = 0
   divergingEpoch = -1
   divergingEndOffset = -1
+  /** KIP-392: the node to ask instead; -1: this one is right. */
+  preferredReplica = -1
   /** Made when there is something to read for the first time. */
   plan: ReadPlan | undefined = undefined
   /** Where the fetch waits for data. */

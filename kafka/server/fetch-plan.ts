@@ -1,6 +1,12 @@
 /**
  * Decides what a fetch would be answered now: for each partition an error, how much of its records,
- * or nothing. Reads no records, so that it can be asked again each time something changed.
+ * another node to ask, or nothing. Reads no records, so that it can be asked again each time
+ * something changed.
+ *
+ * Followers serve those readers alone that say where they are (KIP-392): others come here because
+ * their metadata is old, and are sent to the leader. An offset outside a follower's log proves
+ * nothing, since the leader's may have it, so there the answer is NOT_LEADER_OR_FOLLOWER too: an
+ * OFFSET_OUT_OF_RANGE makes many clients start over.
  */
 import { assert } from '../../base/assert.ts'
 import { CorruptionError } from '../../base/errors.ts'
@@ -25,6 +31,9 @@ export const ANSWER_BYTES = 256
 export interface PlanLimits {
   readonly usesTopicIds: boolean
   readonly isolation: Isolation
+  /** Where the reader is; '' unknown. */
+  readonly rack: string
+  readonly listener: string
   /** Of all records together; the first batch is taken even if it is larger. */
   maxBytes: number
   /** Leave out partitions of which the client knows all (KIP-227). */
@@ -60,7 +69,7 @@ export class FetchPlanner {
     this.#lastKey = ''
     for (let entry = entries.first; entry !== undefined; entry = entry.next) {
       this.#look(entry, limits)
-      if (entry.error !== 0 || entry.divergingEpoch !== -1) this.isUrgent = true
+      if (entry.error !== 0 || isSentAway(entry)) this.isUrgent = true
       if (limits.isIncremental && !hasNews(entry)) continue
       this.included.push(entry)
       this.answerBytes += PARTITION_BYTES + entry.wantedBytes + 3 * entry.topicKey.length
@@ -71,19 +80,31 @@ export class FetchPlanner {
   #look(entry: FetchEntry, limits: PlanLimits): void {
     entry.wantedBytes = 0
     entry.divergingEpoch = -1
+    entry.preferredReplica = -1
     entry.partition = undefined
     entry.error = limits.refusal
     if (entry.error === 0) entry.error = this.#resolve(entry, limits.usesTopicIds)
     if (entry.error !== 0) return
     const partition = hosted(entry)
-    entry.error = partition.checkReader(entry.leaderEpoch)
+    entry.error = partition.checkReader(entry.leaderEpoch, limits.rack !== '')
     if (entry.error === 0) entry.error = compareEpochs(entry)
     if (entry.error !== 0 || entry.divergingEpoch !== -1) return
     entry.limitOffset = partition.readLimit(limits.isolation)
     const { fetchOffset } = entry
     if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
-      entry.error = OFFSET_OUT_OF_RANGE
-    } else if (fetchOffset < entry.limitOffset) this.#locate(entry, limits.maxBytes)
+      entry.error = outOfRange(entry)
+      return
+    }
+    entry.preferredReplica = this.#preferredReplica(entry, limits)
+    if (entry.preferredReplica !== -1) return
+    if (fetchOffset < entry.limitOffset) this.#locate(entry, limits.maxBytes)
+  }
+
+  /** A replica that is nearer to the reader, and that it can reach. */
+  #preferredReplica(entry: FetchEntry, { rack, listener }: PlanLimits): number {
+    if (rack === '') return -1
+    const nodeId = hosted(entry).preferredReplica(rack, entry.fetchOffset)
+    return nodeId === -1 || this.#data.endpoint(nodeId, listener) === undefined ? -1 : nodeId
   }
 
   /** Finds the partition. Returns an error, also when this node does not host it. */
@@ -129,7 +150,8 @@ export class FetchPlanner {
 
 /** The error for the reader when there is one in the plan; the partition is told of damage. */
 export function locateError(entry: FetchEntry, plan: ReadPlan): number {
-  if (plan.error === NONE || plan.error === OFFSET_OUT_OF_RANGE) return plan.error
+  if (plan.error === NONE) return NONE
+  if (plan.error === OFFSET_OUT_OF_RANGE) return outOfRange(entry)
   const partition = hosted(entry)
   const name = `${partition.topic}-${partition.index}`
   partition.onCorruption(new CorruptionError(name, `offset ${entry.fetchOffset} can't be read`))
@@ -144,13 +166,24 @@ function compareEpochs(entry: FetchEntry): number {
   if (entry.lastFetchedEpoch < 0) return NONE
   const partition = hosted(entry)
   const { epoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
-  if (epoch === -1 || endOffset === -1) return OFFSET_OUT_OF_RANGE
-  if (entry.fetchOffset < partition.logStartOffset) return OFFSET_OUT_OF_RANGE
+  if (epoch === -1 || endOffset === -1) return outOfRange(entry)
+  if (entry.fetchOffset < partition.logStartOffset) return outOfRange(entry)
   if (epoch < entry.lastFetchedEpoch || endOffset < entry.fetchOffset) {
     entry.divergingEpoch = epoch
     entry.divergingEndOffset = endOffset
   }
   return NONE
+}
+
+/** The leader alone knows what is out of range. */
+function outOfRange(entry: FetchEntry): number {
+  const isLeader = hosted(entry).checkReader(-1) !== NOT_LEADER_OR_FOLLOWER
+  return isLeader ? OFFSET_OUT_OF_RANGE : NOT_LEADER_OR_FOLLOWER
+}
+
+/** Is the reader told to look elsewhere than here, or than behind its offset? */
+function isSentAway(entry: FetchEntry): boolean {
+  return entry.divergingEpoch !== -1 || entry.preferredReplica !== -1
 }
 
 function hosted(entry: FetchEntry): PartitionPort {
@@ -160,7 +193,7 @@ function hosted(entry: FetchEntry): PartitionPort {
 
 /** Is there anything that the client of a session was not told yet? */
 function hasNews(entry: FetchEntry): boolean {
-  if (entry.error !== 0 || entry.wantedBytes > 0 || entry.divergingEpoch !== -1) return true
+  if (entry.error !== 0 || entry.wantedBytes > 0 || isSentAway(entry)) return true
   const partition = hosted(entry)
   return (
     partition.highWatermark !== entry.toldHighWatermark ||

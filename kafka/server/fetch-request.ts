@@ -4,7 +4,7 @@
  * formed.
  */
 import { ELEMENTS_MAX, type Reader, WireError } from '../wire/reader.ts'
-import { type InternTable, topicIds, topicNames } from './interned.ts'
+import { type InternTable, racks, topicIds, topicNames } from './interned.ts'
 
 export const FLEXIBLE_SINCE = 12
 export const TOPIC_IDS_SINCE = 13
@@ -42,11 +42,14 @@ export class FetchRequest {
   isCommitted = false
   sessionId = 0
   sessionEpoch = -1
+  /** Where the reader is (KIP-392); '' when it does not say. */
+  rack = ''
   partitionCount = 0
   #topicsAt = 0
   #forgottenAt = 0
   readonly #names: InternTable = topicNames()
   readonly #ids: InternTable = topicIds()
+  readonly #racks: InternTable = racks()
 
   get isFlexible(): boolean {
     return this.version >= FLEXIBLE_SINCE
@@ -74,9 +77,7 @@ export class FetchRequest {
     this.#checkTopics(reader)
     this.#forgottenAt = reader.position
     if (version >= SESSIONS_SINCE) this.#checkForgotten(reader)
-    if (version >= RACK_SINCE) {
-      reader.skipText(this.isFlexible ? reader.compactLength() : reader.stringLength())
-    }
+    this.rack = version >= RACK_SINCE ? this.#readRack(reader) : ''
     if (this.isFlexible) this.#checkTags(reader)
     if (reader.position !== reader.end) {
       throw new WireError(`${reader.end - reader.position} bytes after the message`)
@@ -109,6 +110,13 @@ export class FetchRequest {
       reader.take(this.#count(reader, 4) * 4)
       if (this.isFlexible) reader.skipTags()
     }
+  }
+
+  #readRack(reader: Reader): string {
+    const length = this.isFlexible ? reader.compactLength() : reader.stringLength()
+    const at = reader.position
+    reader.skipText(length)
+    return length === 0 ? '' : this.#racks.get(reader.buffer, at, at + length)
   }
 
   #checkTopic(reader: Reader): void {

@@ -33,6 +33,7 @@ export class FetchTicket
   isFull = true
   usesTopicIds = false
   isolation: Isolation = 'uncommitted'
+  rack = ''
   refusal = 0
   maxBytes = 0
   minBytes = 0

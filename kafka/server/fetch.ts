@@ -86,6 +86,7 @@ export class FetchHandler implements Flushable, FetchLooker {
     ticket.isFull = false
     ticket.usesTopicIds = request.usesTopicIds
     ticket.isolation = request.isCommitted ? 'committed' : 'uncommitted'
+    ticket.rack = request.rack
     ticket.maxBytes = Math.min(Math.max(0, request.maxBytes), this.#parts.fetchBytesMax)
     ticket.minBytes = Math.min(request.minBytes, ticket.maxBytes)
     ticket.waitsUntilMs = hot.receivedMs + Math.max(0, request.maxWaitMs)
@@ -193,6 +194,8 @@ export class FetchHandler implements Flushable, FetchLooker {
     const limits = {
       usesTopicIds: ticket.usesTopicIds,
       isolation: ticket.isolation,
+      rack: ticket.rack,
+      listener: ticket.owner!.listener,
       maxBytes: ticket.maxBytes,
       isIncremental: ticket.isIncremental,
       refusal: ticket.refusal,
@@ -247,6 +250,7 @@ export class FetchHandler implements Flushable, FetchLooker {
       correlationId: ticket.correlationId,
       listener: ticket.owner!.listener,
       isolation: ticket.isolation,
+      mayFollow: ticket.rack !== '',
       error: 0,
       sessionId: this.#sessionId(ticket),
       partitionError: 0,
@@ -340,6 +344,7 @@ export class FetchHandler implements Flushable, FetchLooker {
       correlationId: ticket.correlationId,
       listener: ticket.owner!.listener,
       isolation: ticket.isolation,
+      mayFollow: false,
       error,
       sessionId: NO_SESSION,
       partitionError: 0,

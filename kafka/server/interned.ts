@@ -46,6 +46,7 @@ function isSame(bytes: Buffer, source: Buffer, start: number, end: number): bool
 /** The bytes have been checked to be UTF-8. */
 export const topicNames = () =>
   new InternTable((source, start, end) => source.toString('utf8', start, end))
+export const racks = topicNames
 
 /** 16 bytes as 22 characters of base64url. */
 export const topicIds = () =>

@@ -153,7 +153,7 @@ export class KafkaServer {
 
   #turnAway(listener: string, connection: Connection): ConnectionHandler {
     const reason = this.#isClosing ? 'stopping' : 'limit'
-    this.probe.onRefused(reason)
+    this.probe.onRefused(listener, reason)
     if (reason === 'limit') {
       this.#world.logger.warn('A connection was refused: there are too many.', {
         remote: connection.remote,

@@ -43,8 +43,8 @@ export class ServerProbe {
   /** By listener. */
   readonly openConnections = new Map<string, number>()
   readonly openedConnections = new Map<string, number>()
-  /** By reason. */
-  readonly closedConnections = new Map<CloseReason, number>()
+  /** By listener, then by reason. */
+  readonly closedConnections = new Map<string, Map<CloseReason, number>>()
   /** Open connections by 'name version' (KIP-511): the first 20 kinds, the rest as 'other'. */
   readonly softwareConnections = new Map<string, number>()
   /** Fetches that wait for data. */
@@ -83,11 +83,24 @@ export class ServerProbe {
 
   onClosed(listener: string, reason: CloseReason): void {
     this.openConnections.set(listener, (this.openConnections.get(listener) ?? 0) - 1)
-    increment(this.closedConnections, reason)
+    this.onRefused(listener, reason)
   }
 
-  onRefused(reason: CloseReason): void {
-    increment(this.closedConnections, reason)
+  /** A connection that was never counted as open. */
+  onRefused(listener: string, reason: CloseReason): void {
+    let reasons = this.closedConnections.get(listener)
+    if (reasons === undefined) {
+      reasons = new Map()
+      this.closedConnections.set(listener, reasons)
+    }
+    increment(reasons, reason)
+  }
+
+  /** Connections that ended for this reason, on all listeners. */
+  closedBy(reason: CloseReason): number {
+    let count = 0
+    for (const reasons of this.closedConnections.values()) count += reasons.get(reason) ?? 0
+    return count
   }
 
   /** Returns the row that the connection is counted in, for `onSoftwareGone`. */
