@@ -10,6 +10,8 @@ export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 export type CodecName = (typeof CODECS)[number]
 export const CROSS_COUNT = 20
 /** Recent, or retention removes the records; the same for all drivers of a run. */
+/** Replication factor of the topics that the checks make. */
+export const REPLICAS = Number(process.env['INTEROP_REPLICAS'] ?? 1)
 export const BASE_TIMESTAMP_MS = Number(process.env['INTEROP_BASE_TIMESTAMP_MS'] ?? 0)
 
 /** One line of a driver. `produced` says that the shared set was written and how. */

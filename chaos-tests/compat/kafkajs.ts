@@ -21,6 +21,7 @@ import {
   expectError,
   groupStory,
   Member,
+  REPLICAS,
   say,
   waitFor,
 } from './driver.ts'
@@ -95,7 +96,7 @@ async function create(
 ): Promise<string> {
   const topic = `${prefix}-${name}`
   await admin.createTopics({
-    topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }],
+    topics: [{ topic, numPartitions, replicationFactor: REPLICAS, configEntries }],
     waitForLeaders: true,
   })
   return topic

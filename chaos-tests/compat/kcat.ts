@@ -17,6 +17,7 @@ import {
   driverSettings,
   groupStory,
   Member,
+  REPLICAS,
 } from './driver.ts'
 
 const settings = driverSettings()
@@ -62,7 +63,7 @@ async function read(topic: string, ...more: string[]): Promise<KcatMessage[]> {
 
 async function create(admin: Admin, name: string, numPartitions = 1): Promise<string> {
   const topic = `${prefix}-${name}`
-  const topics = [{ topic, numPartitions, replicationFactor: 1 }]
+  const topics = [{ topic, numPartitions, replicationFactor: REPLICAS }]
   await admin.createTopics({ topics, waitForLeaders: true })
   return topic
 }

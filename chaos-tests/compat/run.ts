@@ -1,5 +1,5 @@
 /*
- * The interop suite: real clients in five languages against one real node. It prepares what each
+ * The interop suite: real clients in five languages against real nodes. It prepares what each
  * client needs, runs the clients' drivers a few at a time, then lets each client read what every
  * other one wrote. See `--help` for the flags.
  */
@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type ServerProcess, startServer, temporaryDirectory } from '../cluster/processes.ts'
+import { temporaryDirectory } from '../cluster/processes.ts'
+import { ServerGroup } from '../cluster/server-group.ts'
 import type { CrossSource, DriverLine } from './driver.ts'
 import { print, Report } from './report.ts'
 import {
@@ -28,6 +29,7 @@ const HELP = `npm run interop -- [flags]
   --bootstrap HOST:PORT   test a node that runs already
   --data DIRECTORY        its log directory, for the check with DumpLogSegments
   --peer kafka            start Apache Kafka from its published jars instead of Odradek
+  --nodes N               number of nodes (1); from 3 on, topics have 3 replicas
   --only NAME,NAME        some clients: CLIENTS
   --fast                  leave out the stories of groups, which wait for session time-outs
   --transactions refused|supported   what to expect of a transactional id
@@ -37,6 +39,7 @@ const BASE_TIMESTAMP_MS = Date.now() - 3_600_000
 
 interface Settings {
   bootstrap: string
+  replicas: number
   dataDirectory: string | undefined
   isFast: boolean
   hasTransactions: boolean
@@ -151,6 +154,7 @@ function parseLine(text: string): DriverLine | undefined {
 function driverEnvironment(settings: Settings): NodeJS.ProcessEnv {
   return {
     INTEROP_BOOTSTRAP: settings.bootstrap,
+    INTEROP_REPLICAS: `${settings.replicas}`,
     INTEROP_RUN: `r${Date.now().toString(36)}`,
     INTEROP_TRANSACTIONS: settings.hasTransactions ? 'supported' : 'refused',
     INTEROP_FAST: settings.isFast ? '1' : '0',
@@ -204,6 +208,7 @@ function parseFlags() {
       bootstrap: { type: 'string' },
       data: { type: 'string' },
       peer: { type: 'string' },
+      nodes: { type: 'string', default: '1' },
       only: { type: 'string' },
       fast: { type: 'boolean' },
       transactions: { type: 'string' },
@@ -229,9 +234,11 @@ async function main(): Promise<void> {
   const isKafka = flags.peer === 'kafka'
   const logDirectory = temporaryDirectory('interop')
   const kafkaLibs = isKafka ? await prepareKafkaLibs() : undefined
-  let server: ServerProcess | undefined
+  const count = Number(flags.nodes)
+  let group: ServerGroup | undefined
   if (flags.bootstrap === undefined) {
-    server = await startServer({
+    group = await ServerGroup.start({
+      count,
       peer: isKafka ? 'kafka' : 'odradek',
       ...(kafkaLibs === undefined ? {} : { kafkaLibs }),
       properties: {
@@ -241,27 +248,29 @@ async function main(): Promise<void> {
       },
     })
   }
-  const bootstrap = flags.bootstrap ?? server!.bootstrap
-  const dataDirectory = flags.data ?? server?.dataDirectory
+  const bootstrap = flags.bootstrap ?? group!.bootstrap
+  // With as many replicas as nodes, each node has every partition.
+  const dataDirectory = flags.data ?? group?.nodes.at(0)?.dataDirectory
+  const replicas = Math.min(3, count)
   const hasTransactions =
     (flags.transactions ?? (isKafka ? 'supported' : 'refused')) === 'supported'
   print(`${isKafka ? 'Apache Kafka' : 'Odradek'} at ${bootstrap}`)
-  const settings = { bootstrap, dataDirectory, hasTransactions, logDirectory, kafkaLibs }
+  const settings = { bootstrap, replicas, dataDirectory, hasTransactions, logDirectory, kafkaLibs }
   const report = new Report(logDirectory)
   try {
     const isFast = flags.fast === true
     await runClients(flags.clients, Number(flags.jobs), { ...settings, isFast }, report)
-    if (server !== undefined && !server.isRunning) {
-      report.fail('node', 'it lives to the end', server.logTail(100))
+    for (const node of group?.nodes ?? []) {
+      if (!node.isRunning) report.fail('node', 'it lives to the end', node.logTail(100))
     }
   } finally {
-    await server?.stop()
+    await group?.stop()
   }
   report.finish()
   const hasFailed = report.failedCount > 0
-  if (hasFailed && server !== undefined) print(`the node's log is ${server.logFile}`)
+  if (hasFailed) for (const node of group?.nodes ?? []) print(`a node's log is ${node.logFile}`)
   if (!hasFailed) {
-    if (server !== undefined) await server.remove()
+    await group?.remove()
     if (existsSync(logDirectory)) await rm(logDirectory, { recursive: true })
   }
   process.exit(hasFailed ? 1 : 0)

@@ -35,7 +35,7 @@ func create(name string, partitions int32) (string, error) {
 	ctx, cancel := limited()
 	defer cancel()
 	topic := prefix + "-" + name
-	_, err := admin.CreateTopic(ctx, partitions, 1, nil, topic)
+	_, err := admin.CreateTopic(ctx, partitions, replicas, nil, topic)
 	if err != nil {
 		return topic, err
 	}

@@ -27,6 +27,7 @@ var (
 	bootstrap       = os.Getenv("INTEROP_BOOTSTRAP")
 	prefix          = os.Getenv("INTEROP_RUN") + "-franz-go"
 	hasTransactions = os.Getenv("INTEROP_TRANSACTIONS") == "supported"
+	replicas        = int16(max(1, number(os.Getenv("INTEROP_REPLICAS"))))
 	isFast          = os.Getenv("INTEROP_FAST") == "1"
 	baseTimestampMs = number(os.Getenv("INTEROP_BASE_TIMESTAMP_MS"))
 	codecs          = []string{"none", "gzip", "snappy", "lz4", "zstd"}

@@ -83,7 +83,7 @@ final class ClientChecks {
 
   private String create(String name, int partitions) throws Exception {
     String topic = Suite.PREFIX + "-" + name;
-    admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+    admin.createTopics(List.of(new NewTopic(topic, partitions, Suite.REPLICAS))).all().get();
     Suite.waitFor(10_000, topic + " appears", () -> admin.listTopics().names().get().contains(topic));
     return topic;
   }

@@ -26,6 +26,7 @@ final class Suite {
 
   static final String BOOTSTRAP = System.getenv().getOrDefault("INTEROP_BOOTSTRAP", "");
   static final String PREFIX = System.getenv().getOrDefault("INTEROP_RUN", "run") + "-java";
+  static final short REPLICAS = Short.parseShort(System.getenv().getOrDefault("INTEROP_REPLICAS", "1"));
   static final boolean HAS_TRANSACTIONS = "supported".equals(System.getenv("INTEROP_TRANSACTIONS"));
   static final boolean IS_FAST = "1".equals(System.getenv("INTEROP_FAST"));
   static final String DATA_DIRECTORY = System.getenv().getOrDefault("INTEROP_DATA_DIRECTORY", "");

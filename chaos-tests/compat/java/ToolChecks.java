@@ -117,10 +117,11 @@ final class ToolChecks {
   }
 
   private void topics() throws Exception {
-    tool(TOPICS, "--create", "--topic", topic, "--partitions", "2", "--replication-factor", "1", "--config",
+    tool(TOPICS, "--create", "--topic", topic, "--partitions", "2", "--replication-factor",
+        String.valueOf(Suite.REPLICAS), "--config",
         "retention.ms=3600000");
-    Suite.expectContains(tool(TOPICS, "--describe", "--topic", topic), "PartitionCount: 2", "ReplicationFactor: 1",
-        "retention.ms=3600000", "Leader: 1", "Isr: 1");
+    Suite.expectContains(tool(TOPICS, "--describe", "--topic", topic), "PartitionCount: 2", "ReplicationFactor: " + Suite.REPLICAS,
+        "retention.ms=3600000", "Leader: ", "Isr: ");
     tool(TOPICS, "--alter", "--topic", topic, "--partitions", "3");
     Suite.waitFor(5_000, "3 partitions",
         () -> tool(TOPICS, "--describe", "--topic", topic).contains("PartitionCount: 3"));

@@ -15,6 +15,7 @@ import {
 
 const bootstrap = process.env.INTEROP_BOOTSTRAP
 const prefix = `${process.env.INTEROP_RUN}-platformatic`
+const replicas = Number(process.env.INTEROP_REPLICAS ?? '1')
 const hasTransactions = process.env.INTEROP_TRANSACTIONS === 'supported'
 const isFast = process.env.INTEROP_FAST === '1'
 const baseTimestampMs = Number(process.env.INTEROP_BASE_TIMESTAMP_MS)
@@ -80,7 +81,7 @@ const admin = new Admin(common)
 
 async function create(name, partitions = 1) {
   const topic = `${prefix}-${name}`
-  await admin.createTopics({ topics: [topic], partitions, replicas: 1 })
+  await admin.createTopics({ topics: [topic], partitions, replicas })
   const isListed = async () => (await admin.listTopics()).includes(topic)
   await waitFor(isListed, 10_000, () => topic)
   return topic

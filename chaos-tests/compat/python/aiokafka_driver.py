@@ -31,7 +31,7 @@ async def with_admin(run):
 async def create(name, partitions=1, configs=None):
     topic = f'{PREFIX}-{name}'
     answer = await with_admin(lambda admin: admin.create_topics(
-        [NewTopic(topic, partitions, 1, topic_configs=configs or {})]))
+        [NewTopic(topic, partitions, common.REPLICAS, topic_configs=configs or {})]))
     code = answer.topic_errors[0][1]
     if code != 0:
         raise RuntimeError(f'create_topics answered {answer.topic_errors[0]}')

@@ -10,6 +10,7 @@ import traceback
 
 BOOTSTRAP = os.environ.get('INTEROP_BOOTSTRAP', '')
 RUN = os.environ.get('INTEROP_RUN', 'run')
+REPLICAS = int(os.environ.get('INTEROP_REPLICAS', '1'))
 HAS_TRANSACTIONS = os.environ.get('INTEROP_TRANSACTIONS') == 'supported'
 IS_FAST = os.environ.get('INTEROP_FAST') == '1'
 CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']

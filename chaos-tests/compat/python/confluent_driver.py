@@ -32,7 +32,7 @@ def one(futures):
 
 def create(name, partitions=1, configs=None):
     topic = f'{PREFIX}-{name}'
-    one(admin.create_topics([NewTopic(topic, partitions, 1, config=configs or {})]))
+    one(admin.create_topics([NewTopic(topic, partitions, common.REPLICAS, config=configs or {})]))
     common.wait_for(lambda: topic in admin.list_topics(timeout=10).topics, 10, f'{topic} appears')
     return topic
 

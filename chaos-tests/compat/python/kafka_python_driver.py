@@ -24,7 +24,7 @@ def consumer(*topics, **options):
 
 def create(name, partitions=1, configs=None):
     topic = f'{PREFIX}-{name}'
-    admin.create_topics({topic: {'num_partitions': partitions, 'replication_factor': 1,
+    admin.create_topics({topic: {'num_partitions': partitions, 'replication_factor': common.REPLICAS,
                                  'configs': configs or {}}}, wait_for_metadata=True)
     return topic
 
