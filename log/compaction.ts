@@ -102,9 +102,9 @@ export async function replaceSegments(
     const path = segment.stem + suffix
     if (disk.exists(path + CLEANED_SUFFIX)) disk.rename(path + CLEANED_SUFFIX, path + SWAP_SUFFIX)
   }
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   for (const gone of old) setAside(state, gone, remove)
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   await renameSwapped(state, segment.stem)
   state.segments.splice(from, old.length, placed(state, segment))
   for (const { baseOffset } of old.slice(1)) {

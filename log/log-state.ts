@@ -103,6 +103,17 @@ export class LogState {
     return Math.max(0, low - 1)
   }
 
+  /** Names made, removed or changed so far last from now on. Rejects with StorageError. */
+  async syncNames(): Promise<void> {
+    this.isDirectoryDirty = false
+    try {
+      await this.parts.disk.syncDirectory(this.directory)
+    } catch (error) {
+      this.isDirectoryDirty = true
+      throw error
+    }
+  }
+
   fields(): { topic: string; partition: number; directory: string } {
     return { topic: this.topic, partition: this.partition, directory: this.directory }
   }

@@ -290,14 +290,23 @@ export class ModelDriver {
       log.logStartOffset >= this.#savedStart,
       'the start does not go back behind its checkpoint',
     )
-    // Compaction trusts that a producer's later batches stay.
-    if (cut === -1 && model.compactedTo > 0) this.#senders.length = 0
+    if (cut === -1 && model.compactedTo > 0) this.#keepBeginning()
     model.truncate(log.logEndOffset)
     model.startOffset = log.logStartOffset
     model.writtenOffset = model.durableOffset = log.syncedOffset
     assert.equal(log.syncedOffset, log.logEndOffset, 'an open log is durable')
     this.#firstDirty = Math.min(this.#firstDirty, model.endOffset)
     this.#restoreSenders()
+  }
+
+  /** Compaction took what later records made needless, and those went when the log was emptied. */
+  #keepBeginning(): void {
+    const { model } = this
+    const { logStartOffset, logEndOffset } = this.#log
+    const read = this.#read(logStartOffset, logEndOffset, 100_000)
+    assert.equal(model.mismatch(read, logStartOffset, logEndOffset), undefined)
+    model.keep(read, logEndOffset)
+    this.#senders.length = 0
   }
 
   #restoreSenders(): void {
@@ -617,6 +626,8 @@ export class ModelDriver {
 
   #compareEpochs(): void {
     if (this.model.compactedTo > 0 || this.model.startOffset === this.model.endOffset) return
+    // Of which epoch a gap is that a leader's compaction left, nobody can say.
+    if (this.model.epochAt(this.model.startOffset) < 0) return
     const requested = this.#random.below(this.#epoch + 2)
     assert.deepEqual(this.#log.endOffsetForEpoch(requested), this.model.endOfEpoch(requested))
     const offset = this.#random.between(this.model.startOffset, this.model.endOffset - 1)

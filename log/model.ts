@@ -54,6 +54,15 @@ export class Model {
     this.compactedTo = Math.min(this.compactedTo, this.endOffset)
   }
 
+  /** Only what was read below `to` is left of the records there. */
+  keep(read: readonly ModelRecord[], to: number): void {
+    const kept = new Set(read.map(({ offset }) => offset))
+    this.batches = this.batches.map((batch) => ({
+      ...batch,
+      records: batch.records.filter(({ offset }) => offset >= to || kept.has(offset)),
+    }))
+  }
+
   clear(offset: number): void {
     this.batches = []
     this.startOffset = this.endOffset = this.durableOffset = this.writtenOffset = offset

@@ -331,7 +331,7 @@ export class PartitionLog implements CleanableLog {
 
   async #sync(): Promise<void> {
     const state = this.#state
-    const { clock, probe, disk } = state.parts
+    const { clock, probe } = state.parts
     const target = state.writtenOffset
     if (this.#isClosed) return
     if (target === state.syncedOffset && !state.isDirectoryDirty) return
@@ -344,8 +344,7 @@ export class PartitionLog implements CleanableLog {
         else if (segment.nextOffset <= state.syncedOffset) break
       }
       if (state.isDirectoryDirty) {
-        state.isDirectoryDirty = false
-        work.push(disk.syncDirectory(state.directory))
+        work.push(state.syncNames())
       }
       await Promise.all(work)
     } catch (error) {
@@ -432,6 +431,10 @@ export class PartitionLog implements CleanableLog {
       producerId,
       firstOffset,
     }))
+  }
+
+  get producerCount(): number {
+    return this.#state.producers.size
   }
 
   activeProducers(): ActiveProducer[] {
@@ -532,7 +535,7 @@ export class PartitionLog implements CleanableLog {
         return
       }
       // The new segment says where the log goes on: its name must last before the old ones go.
-      await state.parts.disk.syncDirectory(state.directory)
+      await state.syncNames()
       if (this.#isClosed) return
     }
     const bases = state.segments.slice(1, count + 1).map(({ baseOffset }) => baseOffset)
@@ -558,7 +561,7 @@ export class PartitionLog implements CleanableLog {
     state.syncedOffset = Math.max(state.syncedOffset, baseOffset)
     setAside(state, segment, this.#removeLater)
     state.parts.probe.deletedSegments++
-    await state.parts.disk.syncDirectory(state.directory)
+    await state.syncNames()
   }
 
   readonly #removeLater = (path: string): void => {
@@ -602,7 +605,7 @@ export class PartitionLog implements CleanableLog {
     for (const segment of state.segments) {
       if (!segment.isSealed || segment.areIndexesDurable || segment.needsRebuild) continue
       await syncIndexes(state, segment)
-      await disk.syncDirectory(state.directory)
+      await state.syncNames()
       segment.areIndexesDurable = true
     }
     const { active } = state

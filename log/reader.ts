@@ -261,12 +261,11 @@ export class LogReader {
     }
     const baseOffset = baseOffsetAt(source, at)
     const lastOffset = baseOffset + lastOffsetDeltaAt(source, at)
-    // A read may begin in the middle of its first batch, and gaps are where compaction was.
-    const isInOrder = isFirst
-      ? lastOffset >= expected && (baseOffset <= expected || segment.hasGaps)
-      : segment.hasGaps || position === 0
-        ? baseOffset >= expected
-        : baseOffset === expected
+    // A read may begin in the middle of its first batch, and gaps are where compaction was. What
+    // is missing before a segment is no business of its first batch.
+    const follows = position === 0 ? segment.baseOffset : expected
+    const isNext = segment.hasGaps ? baseOffset >= expected : baseOffset === follows
+    const isInOrder = lastOffset >= expected && (isNext || (isFirst && baseOffset <= expected))
     if (!isInOrder) return 'a batch is out of order'
     if (!segment.agreesWithIndex(position, lastOffset)) return 'a batch has a wrong offset'
     if (leaderEpochAt(source, at) !== this.#state.epochs.at(baseOffset)) {

@@ -57,7 +57,7 @@ export async function rebuildSegment(state: LogState, segment: Segment): Promise
     const interval = state.config.indexIntervalBytes
     segment.note(position, end - at, last, maxTimestampAt(buffer, at), interval)
     segment.nextOffset = nextOffset
-    if (position > 0 && base > expected) segment.hasGaps = true
+    if (base > expected) segment.hasGaps = true
     expected = last + 1
     const entry = replayBatch(producers, buffer, at, end, base, parts.clock.nowMs())
     if (entry !== undefined) aborted.push(entry)
@@ -117,7 +117,7 @@ export async function ensureSnapshots(state: LogState, bases: readonly number[])
     if (isRight) await syncFile(state, snapshotPath(state, offset))
     else await makeSnapshot(state, offset)
   }
-  await state.parts.disk.syncDirectory(state.directory)
+  await state.syncNames()
 }
 
 /** A durable snapshot of the producers before `offset`. */

@@ -225,11 +225,11 @@ class Tail {
   /** Ends the log in segment `i` at `position`; later segments go first, so that a crash repeats this. */
   async #cut(i: number, position: number, offset: number): Promise<void> {
     const state = this.#state
-    const { disk, probe, logger } = state.parts
+    const { probe, logger } = state.parts
     const segment = state.segments[i]!
     const lostBytes = segment.writtenBytes - position
     for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
-    await disk.syncDirectory(state.directory)
+    await state.syncNames()
     const file = segment.file.pin()
     try {
       await file.truncate(position)
@@ -277,7 +277,8 @@ async function syncAll(state: LogState, first: number): Promise<void> {
       segment.noteTimeAtClose()
       segment.saveIndexes()
     }
-    if (segment.writtenBytes === 0) continue
+    // An empty one too: that it is empty may be the news.
+    if (!state.parts.disk.exists(segment.file.path)) continue
     const file = segment.file.pin()
     try {
       await file.sync()
@@ -288,6 +289,5 @@ async function syncAll(state: LogState, first: number): Promise<void> {
   }
   if (state.segments.some((segment) => !segment.isEmpty)) state.isDirectoryDirty = true
   if (!state.isDirectoryDirty) return // a log without records, as most are after a first start
-  await state.parts.disk.syncDirectory(state.directory)
-  state.isDirectoryDirty = false
+  await state.syncNames()
 }

@@ -11,7 +11,7 @@ import { type LogOptions, LogState } from './log-state.ts'
 import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
 import { recoverTail } from './recovery-scan.ts'
 import type { Segment } from './segment.ts'
-import { loadSnapshot, makeFile, parentOf, removeSegment } from './segment-files.ts'
+import { loadSnapshot, makeFile, parentOf, removeIfThere, removeSegment } from './segment-files.ts'
 import { forgetIndexes, loadSaved } from './segment-indexes.ts'
 import { finishSwaps } from './swap.ts'
 
@@ -37,7 +37,8 @@ export async function openState(options: LogOptions): Promise<LogState> {
   }
   await finishSwaps(state)
   const listing = listFiles(state)
-  for (const name of listing.orphans) await disk.remove(`${state.directory}/${name}`)
+  for (const name of listing.orphans) await removeIfThere(state, `${state.directory}/${name}`)
+  if (state.isDirectoryDirty) await state.syncNames()
   makeSegments(state, listing, options)
   await dropUnfounded(state, options)
   loadEpochs(state)
@@ -115,13 +116,13 @@ async function dropUnfounded(state: LogState, options: LogOptions): Promise<void
   const least = options.logStartOffset
   if (state.shared.checkpoints === undefined || options.recoveryPoint < 0) return
   if (options.recoveryPoint > least || first.baseOffset <= least) return
-  const { disk, clock, logger } = state.parts
+  const { clock, logger } = state.parts
   logger.info('Records without predecessors were dropped after a crash.', {
     ...state.fields(),
     baseOffset: first.baseOffset,
   })
   for (const segment of state.segments.splice(0).reverse()) await removeSegment(state, segment)
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   const fresh = state.newSegment(least)
   fresh.startEmpty(clock.nowMs())
   if (least > 0) makeFile(state, fresh)
@@ -188,7 +189,7 @@ function areEpochsIntact(state: LogState): boolean {
 
 /** The start moved past all that survived: nothing of the log is left, it goes on from there. */
 async function startOver(state: LogState): Promise<void> {
-  const { disk, logger, clock } = state.parts
+  const { logger, clock } = state.parts
   logger.warn('No record is left behind the start of the log; it begins anew there.', {
     ...state.fields(),
     logStartOffset: state.logStartOffset,
@@ -198,10 +199,9 @@ async function startOver(state: LogState): Promise<void> {
   const fresh = state.newSegment(state.logStartOffset)
   fresh.startEmpty(clock.nowMs())
   makeFile(state, fresh)
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   for (const segment of old) await removeSegment(state, segment)
-  await disk.syncDirectory(state.directory)
-  state.isDirectoryDirty = false
+  await state.syncNames()
   state.segments = [fresh]
   state.producers.clear()
   state.epochs.clear()

@@ -44,7 +44,7 @@ export function loadSnapshot(
   return false
 }
 
-/** Removes the files of a segment at once. The caller syncs the directory. */
+/** Removes the files of a segment at once. The caller syncs their names. */
 export async function removeSegment(state: LogState, segment: Segment): Promise<void> {
   segment.isGone = true
   segment.file.isDirty = false
@@ -52,7 +52,6 @@ export async function removeSegment(state: LogState, segment: Segment): Promise<
   const { disk } = state.parts
   await removeIfThere(state, segment.stem + LOG_SUFFIX)
   await removeIndexes(state, segment)
-  state.isDirectoryDirty = true
   assert(!disk.exists(segment.stem + LOG_SUFFIX), 'a removed file is gone')
 }
 
@@ -63,6 +62,7 @@ export async function removeIndexes(state: LogState, segment: Segment): Promise<
 export async function removeIfThere(state: LogState, path: string): Promise<void> {
   try {
     await state.parts.disk.remove(path)
+    state.isDirectoryDirty = true
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== 'ENOENT') throw error
   }

@@ -41,7 +41,7 @@ export async function finishSwaps(state: LogState): Promise<void> {
     await removeIfThere(state, `${state.directory}/${name}`)
     isChanged = true
   }
-  if (isChanged) await disk.syncDirectory(state.directory)
+  if (isChanged) await state.syncNames()
 }
 
 async function finishSwap(state: LogState, baseOffset: number, names: string[]): Promise<void> {
@@ -65,7 +65,7 @@ async function finishSwap(state: LogState, baseOffset: number, names: string[]):
       await removeIfThere(state, old.stem + suffix)
     }
   }
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   await renameSwapped(state, stem)
   state.parts.logger.info('A replacement of segments was finished after a crash.', {
     ...state.fields(),
@@ -82,5 +82,5 @@ export async function renameSwapped(state: LogState, stem: string): Promise<void
     const path = stem + suffix
     if (disk.exists(path + SWAP_SUFFIX)) disk.rename(path + SWAP_SUFFIX, path)
   }
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
 }

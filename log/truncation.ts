@@ -20,7 +20,7 @@ import {
 
 /** Under the log's lock, with nothing gathered. */
 export async function truncateLog(state: LogState, offset: number): Promise<void> {
-  const { disk, logger } = state.parts
+  const { logger } = state.parts
   const found = new Found()
   const i = state.segmentIndexOf(offset)
   const segment = state.segments[i]!
@@ -35,8 +35,7 @@ export async function truncateLog(state: LogState, offset: number): Promise<void
   for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
   await removeSnapshots(state, endOffset)
   await removeIndexes(state, segment)
-  await disk.syncDirectory(state.directory)
-  state.isDirectoryDirty = false
+  await state.syncNames()
   if (position < segment.writtenBytes) {
     const file = segment.file.pin()
     try {
@@ -71,7 +70,7 @@ function shorten(segment: Segment, position: number, endOffset: number): void {
 /** Empties the log, which goes on at `offset`. Under the log's lock. */
 export async function truncateFully(state: LogState, offset: number): Promise<void> {
   assert(Number.isSafeInteger(offset) && offset >= 0)
-  const { disk, logger, clock } = state.parts
+  const { logger, clock } = state.parts
   logger.info('A log is emptied.', { ...state.fields(), offset })
   await lowerCheckpoints(state, 0)
   // The oldest first: a start after a crash drops what has no predecessors, so all is there or
@@ -80,16 +79,15 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   if (state.shared.checkpoints === undefined) old.reverse()
   for (const [i, segment] of old.entries()) {
     await removeSegment(state, segment)
-    if (i === 0) await disk.syncDirectory(state.directory)
+    if (i === 0) await state.syncNames()
   }
   await removeSnapshots(state, -1)
-  await disk.syncDirectory(state.directory)
+  await state.syncNames()
   const fresh = state.newSegment(offset)
   fresh.startEmpty(clock.nowMs())
   makeFile(state, fresh)
   state.segments.push(fresh)
-  await disk.syncDirectory(state.directory)
-  state.isDirectoryDirty = false
+  await state.syncNames()
   state.logStartOffset = offset
   state.damage = []
   state.epochs.clear()
