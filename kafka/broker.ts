@@ -4,7 +4,14 @@
  * written into objects that the caller owns and uses again.
  */
 import type { AppendOutcome, ReadPlan } from '../log/partition-log.ts'
-import type { ClusterPort, ConfigsPort, GroupsPort, ProducersPort, TopicsPort } from './control.ts'
+import type {
+  AdminPort,
+  ClusterPort,
+  ConfigsPort,
+  GroupsPort,
+  ProducersPort,
+  TopicsPort,
+} from './control.ts'
 
 /** Waits for an append to be replicated. One object may wait in several slots. */
 export interface AckWaiter {
@@ -157,4 +164,6 @@ export interface Broker {
   readonly configs: ConfigsPort
   readonly groups: GroupsPort
   readonly producers: ProducersPort
+  /** Absent where the node does not serve these APIs: then they are not in its registry. */
+  readonly admin?: AdminPort
 }

@@ -25,19 +25,36 @@ import type {
   CreatePartitionsResponse,
 } from './api/37-create-partitions.ts'
 import type { DeleteGroupsRequest, DeleteGroupsResponse } from './api/42-delete-groups.ts'
+import type { ElectLeadersRequest, ElectLeadersResponse } from './api/43-elect-leaders.ts'
 import type {
   IncrementalAlterConfigsRequest,
   IncrementalAlterConfigsResponse,
 } from './api/44-incremental-alter-configs.ts'
+import type {
+  AlterPartitionReassignmentsRequest,
+  AlterPartitionReassignmentsResponse,
+} from './api/45-alter-partition-reassignments.ts'
+import type {
+  ListPartitionReassignmentsRequest,
+  ListPartitionReassignmentsResponse,
+} from './api/46-list-partition-reassignments.ts'
 import type { OffsetDeleteRequest, OffsetDeleteResponse } from './api/47-offset-delete.ts'
+import type { DescribeQuorumRequest, DescribeQuorumResponse } from './api/55-describe-quorum.ts'
+import type { UpdateFeaturesRequest, UpdateFeaturesResponse } from './api/57-update-features.ts'
 import type {
   DescribeProducersRequest,
   DescribeProducersResponse,
 } from './api/61-describe-producers.ts'
 import type {
+  UnregisterBrokerRequest,
+  UnregisterBrokerResponse,
+} from './api/64-unregister-broker.ts'
+import type {
   ListConfigResourcesRequest,
   ListConfigResourcesResponse,
 } from './api/74-list-config-resources.ts'
+import type { AddRaftVoterRequest, AddRaftVoterResponse } from './api/80-add-raft-voter.ts'
+import type { RemoveRaftVoterRequest, RemoveRaftVoterResponse } from './api/81-remove-raft-voter.ts'
 import type { RequestContext } from './api/define.ts'
 import type { NodeEndpoint } from './broker.ts'
 
@@ -73,6 +90,43 @@ export interface ClusterPort {
     context: RequestContext,
     request: DescribeLogDirsRequest,
   ): Promise<DescribeLogDirsResponse>
+}
+
+/**
+ * What administrators ask of the controller, wherever it is: an implementation passes the request
+ * on. While nobody leads it answers NOT_CONTROLLER (41) or REQUEST_TIMED_OUT (7) as a whole.
+ */
+export interface AdminPort {
+  /** Null `topicPartitions`: all that need an election. `electionType` is 0 or 1. */
+  electLeaders(context: RequestContext, request: ElectLeadersRequest): Promise<ElectLeadersResponse>
+  alterPartitionReassignments(
+    context: RequestContext,
+    request: AlterPartitionReassignmentsRequest,
+  ): Promise<AlterPartitionReassignmentsResponse>
+  /** Null `topics`: all that are being moved. Those that are not are left out. */
+  listPartitionReassignments(
+    context: RequestContext,
+    request: ListPartitionReassignmentsRequest,
+  ): Promise<ListPartitionReassignmentsResponse>
+  /** `upgradeType` is 1, 2 or 3. All updates or none: one error for the whole. */
+  updateFeatures(
+    context: RequestContext,
+    request: UpdateFeaturesRequest,
+  ): Promise<UpdateFeaturesResponse>
+  unregisterBroker(
+    context: RequestContext,
+    request: UnregisterBrokerRequest,
+  ): Promise<UnregisterBrokerResponse>
+  /** The request names `__cluster_metadata`-0 and nothing else. */
+  describeQuorum(
+    context: RequestContext,
+    request: DescribeQuorumRequest,
+  ): Promise<DescribeQuorumResponse>
+  addRaftVoter(context: RequestContext, request: AddRaftVoterRequest): Promise<AddRaftVoterResponse>
+  removeRaftVoter(
+    context: RequestContext,
+    request: RemoveRaftVoterRequest,
+  ): Promise<RemoveRaftVoterResponse>
 }
 
 export interface PartitionDescription {

@@ -1,5 +1,6 @@
 // ElectLeaders, v0-2
 // v1 kind of election, top-level error (KIP-460); v2 flexible
+import { INVALID_REQUEST, NONE } from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -46,4 +47,32 @@ export const electLeaders = defineApi({
   flexibleSince: 2,
   request,
   response,
+  async handle(context, request) {
+    const { electionType } = request
+    if (electionType !== PREFERRED_ELECTION && electionType !== UNCLEAN_ELECTION) {
+      return refused(context.apiVersion, request, INVALID_REQUEST)
+    }
+    const answer = await context.broker.admin!.electLeaders(context, request)
+    const { errorCode = NONE } = answer
+    return errorCode === NONE ? answer : refused(context.apiVersion, request, errorCode)
+  },
 })
+
+/** An error of the whole is told of each partition too: v0 has no other place for it. */
+function refused(
+  version: number,
+  { topicPartitions }: ElectLeadersRequest,
+  errorCode: number,
+): ElectLeadersResponse {
+  return {
+    ...(version >= 1 && { errorCode }),
+    replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((partitionId) => ({
+        partitionId,
+        errorCode,
+        errorMessage: null,
+      })),
+    })),
+  }
+}

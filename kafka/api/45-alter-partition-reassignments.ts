@@ -51,4 +51,9 @@ export const alterPartitionReassignments = defineApi({
   flexibleSince: 0,
   request,
   response,
+  async handle(context, request) {
+    const { allowReplicationFactorChange } = request
+    const answer = await context.broker.admin!.alterPartitionReassignments(context, request)
+    return { ...answer, allowReplicationFactorChange }
+  },
 })

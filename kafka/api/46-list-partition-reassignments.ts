@@ -45,4 +45,5 @@ export const listPartitionReassignments = defineApi({
   flexibleSince: 0,
   request,
   response,
+  handle: (context, request) => context.broker.admin!.listPartitionReassignments(context, request),
 })

@@ -1,5 +1,6 @@
 // UpdateFeatures, v0-2 (KIP-584)
 // v1 kind of upgrade in place of allowDowngrade, validateOnly (KIP-778); v2 without results
+import { INVALID_REQUEST, NONE } from '../wire/errors.ts'
 import {
   array,
   bool,
@@ -43,6 +44,12 @@ export const UPGRADE = 1
 export const SAFE_DOWNGRADE = 2
 export const UNSAFE_DOWNGRADE = 3
 
+const UPGRADE_TYPES: ReadonlySet<number> = new Set([UPGRADE, SAFE_DOWNGRADE, UNSAFE_DOWNGRADE])
+/** The last version that tells of each feature, though all are updated or none. */
+const RESULTS_UNTIL = 1
+
+type Update = UpdateFeaturesRequest['featureUpdates'][number]
+
 export const updateFeatures = defineApi({
   key: 57,
   name: 'UpdateFeatures',
@@ -50,4 +57,37 @@ export const updateFeatures = defineApi({
   flexibleSince: 0,
   request,
   response,
+  async handle(context, request) {
+    const featureUpdates = request.featureUpdates.map((update) => inLatestShape(update, context))
+    const strange = featureUpdates.find(({ upgradeType }) => !UPGRADE_TYPES.has(upgradeType))
+    if (strange !== undefined) {
+      const { feature, upgradeType } = strange
+      const errorMessage = `Unknown kind of upgrade ${upgradeType} for ${feature}.`
+      return { errorCode: INVALID_REQUEST, errorMessage, results: [] }
+    }
+    const answer = await context.broker.admin!.updateFeatures(context, {
+      ...request,
+      featureUpdates,
+    })
+    const { throttleTimeMs, errorCode, errorMessage } = answer
+    const isResultTold = errorCode === NONE && context.apiVersion <= RESULTS_UNTIL
+    const results = isResultTold
+      ? featureUpdates.map(({ feature }) => ({ feature, errorCode, errorMessage: null }))
+      : []
+    return { throttleTimeMs, errorCode, errorMessage, results }
+  },
 })
+
+/** v0 says that a downgrade is allowed, and means a safe one. */
+function inLatestShape(
+  { feature, maxVersionLevel, allowDowngrade, upgradeType }: Update,
+  { apiVersion }: { readonly apiVersion: number },
+): Update {
+  const allowed = allowDowngrade ? SAFE_DOWNGRADE : UPGRADE
+  return {
+    feature,
+    maxVersionLevel,
+    allowDowngrade: false,
+    upgradeType: apiVersion === 0 ? allowed : upgradeType,
+  }
+}

@@ -20,4 +20,5 @@ export const unregisterBroker = defineApi({
   flexibleSince: 0,
   request,
   response,
+  handle: (context, request) => context.broker.admin!.unregisterBroker(context, request),
 })

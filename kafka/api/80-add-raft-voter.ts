@@ -40,4 +40,5 @@ export const addRaftVoter = defineApi({
   flexibleSince: 0,
   request,
   response,
+  handle: (context, request) => context.broker.admin!.addRaftVoter(context, request),
 })

@@ -32,4 +32,5 @@ export const removeRaftVoter = defineApi({
   flexibleSince: 0,
   request,
   response,
+  handle: (context, request) => context.broker.admin!.removeRaftVoter(context, request),
 })

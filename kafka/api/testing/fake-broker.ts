@@ -4,6 +4,7 @@
  */
 import type { Broker, DataPort, PartitionPort, TopicPort } from '../../broker.ts'
 import type {
+  AdminPort,
   BrokerDescription,
   ClusterPort,
   ConfigsPort,
@@ -34,6 +35,7 @@ export interface FakeParts {
   configs?: Partial<ConfigsPort>
   groups?: Partial<GroupsPort>
   producers?: Partial<ProducersPort>
+  admin?: Partial<AdminPort>
 }
 
 export function fakeBroker(parts: FakeParts): Broker {
@@ -44,6 +46,7 @@ export function fakeBroker(parts: FakeParts): Broker {
     configs: only('configs', parts.configs),
     groups: only('groups', parts.groups),
     producers: only('producers', parts.producers),
+    admin: only('admin', parts.admin),
   }
 }
 
