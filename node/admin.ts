@@ -3,7 +3,8 @@
  * the node knows already; no request reaches the data path.
  *
  * A page in somebody's browser must not be able to read a node on the same machine: requests whose
- * Host is neither an IP address, nor localhost, nor a name that was configured, are refused.
+ * Host is neither an IP address, nor localhost, nor a name that was configured, are refused. Whoever
+ * is slow, sends what is not asked for, or does not read, costs a bounded amount and is cut off.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
@@ -20,8 +21,10 @@ export interface Readiness {
 /** What the pages show. Every call is a read. */
 export interface AdminSource {
   readiness(): Readiness
-  metrics(exposition: Exposition): Promise<string>
+  metrics(exposition: Exposition): Promise<readonly Buffer[]>
+  kafkaMetrics(exposition: Exposition): Promise<readonly Buffer[]>
   cluster(): unknown
+  quorum(): unknown
   topics(): unknown
   topic(name: string): unknown | undefined
   groups(): unknown
@@ -31,45 +34,81 @@ export interface AdminSource {
 }
 
 const PATH_LENGTH_MAX = 2048
+const HEADER_BYTES_MAX = 8192
 const HEADERS_TIMEOUT_MS = 5_000
 const REQUEST_TIMEOUT_MS = 10_000
+/** How often the two above are looked at. */
+const CHECK_MS = 1_000
+/** Neither a byte in nor a byte out. */
+const SILENCE_MS = 15_000
+const KEEP_ALIVE_MS = 5_000
+const CONNECTIONS_MAX = 256
+const REQUESTS_PER_CONNECTION_MAX = 1_000
+/** Answers that were made and not read yet, in all. */
+const UNSENT_BYTES_MAX = 64 * 1024 * 1024
 
 interface Answer {
   readonly status: number
   readonly type: string
-  readonly body: string
+  readonly pieces: readonly Buffer[]
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 const json = (status: number, value: unknown): Answer => ({
   status,
   type: 'application/json; charset=utf-8',
-  body: `${JSON.stringify(value, null, 2)}\n`,
+  pieces: [Buffer.from(`${JSON.stringify(value, null, 2)}\n`)],
 })
 
-const refusal = (status: number, message: string): Answer => json(status, { error: message })
+const refusal = (
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Answer => ({
+  ...json(status, { error: message }),
+  headers,
+})
+
+const STARTING: Readiness = { isReady: false, state: 'starting', reasons: ['starting'] }
 
 export class AdminServer {
-  readonly #source: AdminSource
   readonly #logger: Logger
   readonly #hosts: ReadonlySet<string>
   readonly #server: Server
+  #source: AdminSource | undefined
   #port = 0
+  #unsentBytes = 0
 
   /** `hosts`: names beside localhost and addresses under which people may open the pages. */
-  constructor(source: AdminSource, logger: Logger, hosts: readonly string[]) {
-    this.#source = source
+  constructor(logger: Logger, hosts: readonly string[]) {
     this.#logger = logger
     this.#hosts = new Set(['localhost', ...hosts.map((host) => host.toLowerCase())])
     this.#server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: CHECK_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        maxHeaderSize: HEADER_BYTES_MAX,
+      },
       (request, response) => void this.#serve(request, response),
     )
-    this.#server.maxConnections = 256
-    this.#server.on('clientError', (_error, socket) => socket.destroy())
+    this.#server.maxConnections = CONNECTIONS_MAX
+    this.#server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
+    this.#server.setTimeout(SILENCE_MS)
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+      else socket.destroy()
+    })
   }
 
   get port(): number {
     return this.#port
+  }
+
+  /** From now on there is more to say than that the process lives. */
+  show(source: AdminSource): void {
+    this.#source = source
   }
 
   listen(host: string, port: number): Promise<void> {
@@ -101,13 +140,26 @@ export class AdminServer {
       answer = refusal(500, 'internal error; the log of the node says more')
     }
     request.resume()
+    this.#send(response, answer, request.method === 'HEAD')
+  }
+
+  #send(response: ServerResponse, answer: Answer, isHead: boolean): void {
+    const sizeBytes = answer.pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const isWritten = !isHead
+    if (isWritten) this.#unsentBytes += sizeBytes
+    response.once('close', () => {
+      if (isWritten) this.#unsentBytes -= sizeBytes
+    })
     response.writeHead(answer.status, {
       'content-type': answer.type,
-      'content-length': Buffer.byteLength(answer.body),
+      'content-length': sizeBytes,
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      ...answer.headers,
     })
-    response.end(request.method === 'HEAD' ? undefined : answer.body)
+    if (isWritten) for (const piece of answer.pieces) response.write(piece)
+    response.end()
   }
 
   #answer(request: IncomingMessage): Answer | Promise<Answer> {
@@ -117,52 +169,50 @@ export class AdminServer {
     const url = request.url ?? '/'
     if (url.length > PATH_LENGTH_MAX) return refusal(414, 'the path is too long')
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return refusal(405, `${request.method} is not allowed here: these pages are read only`)
+      const message = `${request.method} is not allowed here: these pages are read only`
+      return refusal(405, message, { allow: 'GET, HEAD', connection: 'close' })
     }
-    const path = url.split('?', 1)[0]!
-    return this.#page(path, request.headers.accept ?? '')
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+    if ((length !== undefined && length !== '0') || encoding !== undefined) {
+      return refusal(413, 'these pages take no body', { connection: 'close' })
+    }
+    if (this.#unsentBytes > UNSENT_BYTES_MAX) {
+      return refusal(503, 'too many answers are waiting to be read')
+    }
+    return this.#page(url.split('?', 1)[0]!, request.headers.accept ?? '')
   }
 
   #page(path: string, accept: string): Answer | Promise<Answer> {
+    const source = this.#source
     switch (path) {
       case '/livez':
         return json(200, { status: 'live' })
       case '/readyz': {
-        const readiness = this.#source.readiness()
+        const readiness = source?.readiness() ?? STARTING
         return json(readiness.isReady ? 200 : 503, readiness)
       }
-      case '/metrics':
-        return this.#metrics(accept)
-      case '/api/v1/cluster':
-        return json(200, this.#source.cluster())
-      case '/api/v1/topics':
-        return json(200, this.#source.topics())
-      case '/api/v1/groups':
-        return json(200, this.#source.groups())
-      case '/api/v1/throughput':
-        return json(200, this.#source.throughput())
-      case '/api/v1/config':
-        return json(200, this.#source.config())
-      default:
-        return this.#named(path)
     }
-  }
-
-  #named(path: string): Answer {
-    const match = /^\/api\/v1\/(topics|groups)\/([^/]+)$/.exec(path)
-    const name = match === null ? undefined : decode(match[2]!)
-    if (match === null || name === undefined) return refusal(404, 'there is no such page')
-    const found = match[1] === 'topics' ? this.#source.topic(name) : this.#source.group(name)
-    if (found !== undefined) return json(200, found)
-    return refusal(404, `there is no ${match[1] === 'topics' ? 'topic' : 'group'} of that name`)
-  }
-
-  async #metrics(accept: string): Promise<Answer> {
-    const exposition: Exposition = accept.includes('application/openmetrics-text')
-      ? 'openmetrics'
-      : 'prometheus'
-    const body = await this.#source.metrics(exposition)
-    return { status: 200, type: CONTENT_TYPES[exposition], body }
+    if (source === undefined) return refusal(503, 'the node is starting')
+    switch (path) {
+      case '/metrics':
+        return metrics(accept, (exposition) => source.metrics(exposition))
+      case '/metrics/kafka':
+        return metrics(accept, (exposition) => source.kafkaMetrics(exposition))
+      case '/api/v1/cluster':
+        return json(200, source.cluster())
+      case '/api/v1/quorum':
+        return json(200, source.quorum())
+      case '/api/v1/topics':
+        return json(200, source.topics())
+      case '/api/v1/groups':
+        return json(200, source.groups())
+      case '/api/v1/throughput':
+        return json(200, source.throughput())
+      case '/api/v1/config':
+        return json(200, source.config())
+      default:
+        return named(source, path)
+    }
   }
 
   #isKnownHost(header: string | undefined): boolean {
@@ -170,6 +220,39 @@ export class AdminServer {
     const name = header.replace(/:\d+$/, '').toLowerCase()
     return this.#hosts.has(name) || isIP(name.replace(/^\[|\]$/g, '')) !== 0
   }
+}
+
+/** One topic, one group. */
+function named(source: AdminSource, path: string): Answer {
+  const match = /^\/api\/v1\/(topics|groups)\/([^/]+)$/.exec(path)
+  const name = match === null ? undefined : decode(match[2]!)
+  if (match === null || name === undefined) return refusal(404, 'there is no such page')
+  const found = match[1] === 'topics' ? source.topic(name) : source.group(name)
+  if (found !== undefined) return json(200, found)
+  return refusal(404, `there is no ${match[1] === 'topics' ? 'topic' : 'group'} of that name here`)
+}
+
+async function metrics(
+  accept: string,
+  render: (exposition: Exposition) => Promise<readonly Buffer[]>,
+): Promise<Answer> {
+  const isOpen = accept.includes('application/openmetrics-text')
+  const exposition: Exposition = isOpen ? 'openmetrics' : 'prometheus'
+  return { status: 200, type: CONTENT_TYPES[exposition], pieces: await render(exposition) }
+}
+
+/**
+ * Whether these pages can be reached from other machines. Throws UserError when they can and nobody
+ * said that they may: there is no login.
+ */
+export function isReachable(host: string, port: number, isAllowed: boolean): boolean {
+  const isLoopback = host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+  if (isLoopback) return false
+  if (isAllowed) return true
+  throw new UserError(
+    `http.address ${host}:${port} can be reached from other machines, and its pages ask for no ` +
+      `login: write http.address=127.0.0.1:${port}, or http.insecure=true if that is meant`,
+  )
 }
 
 function decode(text: string): string | undefined {

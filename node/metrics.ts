@@ -2,9 +2,13 @@
  * The `/metrics` page, and the only door to prom-client, which brings the process's own figures.
  * Our families are read from plain counters when somebody scrapes and written by hand: 10,000 series
  * through the library would hold the loop for 40 ms.
+ *
+ * Invariant: a page of any length is made in slices of a few milliseconds; between two the loop
+ * turns. Scrapes that come while a page is being made share it.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { assert } from '../base/assert.ts'
+import { type Clock, delay } from '../base/clock.ts'
 import { Histogram, type Labels, type MetricFamily, type Metrics } from '../base/metrics.ts'
 
 /** Gauges with a counter's name: `promtool check metrics` refuses them. */
@@ -14,6 +18,8 @@ const MISNAMED = [
   'nodejs_active_resources_total',
 ]
 
+const SLICE_MS = 3
+
 export type Exposition = 'prometheus' | 'openmetrics'
 
 export const CONTENT_TYPES: Readonly<Record<Exposition, string>> = {
@@ -21,9 +27,33 @@ export const CONTENT_TYPES: Readonly<Record<Exposition, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 }
 
+/** Labels that are used at many scrapes: their text is made once. */
+export class FixedLabels {
+  readonly [label: string]: string
+  readonly #text: string
+
+  constructor(labels: Labels) {
+    Object.assign(this, labels)
+    this.#text = renderLabels(labels)
+  }
+
+  static textOf(labels: Labels): string {
+    return labels instanceof FixedLabels ? labels.#text : renderLabels(labels)
+  }
+}
+
 export class PrometheusMetrics implements Metrics {
+  readonly #clock: Clock
+  readonly #hasProcess: boolean
   readonly #families = new Map<string, MetricFamily>()
+  readonly #underWay = new Map<Exposition, Promise<readonly Buffer[]>>()
   #process: Registry | undefined
+
+  /** `hasProcess`: with the figures of the process and of Node itself. */
+  constructor(clock: Clock, options: { readonly hasProcess: boolean }) {
+    this.#clock = clock
+    this.#hasProcess = options.hasProcess
+  }
 
   register(family: MetricFamily): () => void {
     assert(!this.#families.has(family.name), `${family.name} is registered once`)
@@ -36,13 +66,28 @@ export class PrometheusMetrics implements Metrics {
     return () => this.#families.delete(family.name)
   }
 
-  /** The whole page. `isComplete` adds the process's figures, which need the library. */
-  async render(exposition: Exposition): Promise<string> {
-    const own = [...this.#families.values()]
-      .map((family) => renderFamily(family, exposition))
-      .join('')
-    const processText = await this.#processText(exposition)
-    return exposition === 'openmetrics' ? `${processText}${own}# EOF\n` : `${processText}${own}`
+  /** The whole page, in pieces. */
+  render(exposition: Exposition): Promise<readonly Buffer[]> {
+    const running = this.#underWay.get(exposition)
+    if (running !== undefined) return running
+    const page = this.#render(exposition).finally(() => this.#underWay.delete(exposition))
+    this.#underWay.set(exposition, page)
+    return page
+  }
+
+  async #render(exposition: Exposition): Promise<readonly Buffer[]> {
+    const pieces: Buffer[] = []
+    if (this.#hasProcess) pieces.push(Buffer.from(await this.#processText(exposition)))
+    let sinceMs = this.#clock.monotonicMs()
+    for (const family of [...this.#families.values()]) {
+      const text = renderFamily(family, exposition)
+      if (text !== '') pieces.push(Buffer.from(text))
+      if (this.#clock.monotonicMs() - sinceMs < SLICE_MS) continue
+      await delay(this.#clock, 0)
+      sinceMs = this.#clock.monotonicMs()
+    }
+    if (exposition === 'openmetrics') pieces.push(Buffer.from('# EOF\n'))
+    return pieces
   }
 
   async #processText(exposition: Exposition): Promise<string> {
@@ -75,27 +120,29 @@ function asOpenMetrics(text: string): string {
 function renderFamily(family: MetricFamily, exposition: Exposition): string {
   const isOpen = exposition === 'openmetrics'
   const name = isOpen ? family.name.replace(/_total$/, '') : family.name
-  const lines: string[] = []
+  let lines = ''
   family.collect((labels, value) => {
-    if (value instanceof Histogram) renderHistogram(lines, family.name, labels, value)
-    else lines.push(`${family.name}${renderLabels(labels)} ${renderNumber(value)}\n`)
+    lines +=
+      value instanceof Histogram
+        ? renderHistogram(family.name, labels, value)
+        : `${family.name}${FixedLabels.textOf(labels)} ${renderNumber(value)}\n`
   })
-  if (lines.length === 0) return ''
-  const head = `# HELP ${name} ${escapeHelp(family.help)}\n# TYPE ${name} ${family.type}\n`
-  return head + lines.join('')
+  if (lines === '') return ''
+  return `# HELP ${name} ${escapeHelp(family.help)}\n# TYPE ${name} ${family.type}\n${lines}`
 }
 
-function renderHistogram(lines: string[], name: string, labels: Labels, value: Histogram): void {
+function renderHistogram(name: string, labels: Labels, value: Histogram): string {
+  const text = FixedLabels.textOf(labels)
+  const open = text === '' ? '{' : `${text.slice(0, -1)},`
+  let lines = ''
   let cumulative = 0
   value.bounds.forEach((bound, slot) => {
     cumulative += value.counts[slot]!
-    const le = renderNumber(bound)
-    lines.push(`${name}_bucket${renderLabels({ ...labels, le })} ${cumulative}\n`)
+    lines += `${name}_bucket${open}le="${renderNumber(bound)}"} ${cumulative}\n`
   })
   cumulative += value.counts[value.bounds.length]!
-  lines.push(`${name}_bucket${renderLabels({ ...labels, le: '+Inf' })} ${cumulative}\n`)
-  lines.push(`${name}_sum${renderLabels(labels)} ${renderNumber(value.sum)}\n`)
-  lines.push(`${name}_count${renderLabels(labels)} ${cumulative}\n`)
+  lines += `${name}_bucket${open}le="+Inf"} ${cumulative}\n`
+  return `${lines}${name}_sum${text} ${renderNumber(value.sum)}\n${name}_count${text} ${cumulative}\n`
 }
 
 function renderLabels(labels: Labels): string {

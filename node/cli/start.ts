@@ -2,14 +2,15 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
 import { realClock } from '../../base/real/clock.ts'
 import { realLogger } from '../../base/real/logger.ts'
 import { realWorld } from '../../base/real/world.ts'
 import { GrpcRpc } from '../../proto/rpc.ts'
-import { AdminServer } from '../admin.ts'
+import { AdminServer, isReachable } from '../admin.ts'
 import { NodeAdmin } from '../admin-source.ts'
 import { loadSettings, type Profile } from '../config/load.ts'
-import { registerMetrics } from '../families.ts'
+import type { Settings } from '../config.ts'
 import { PrometheusMetrics } from '../metrics.ts'
 import { Node } from '../node.ts'
 import { say } from './output.ts'
@@ -41,7 +42,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
     flags: splitFlags(options.set ?? []),
     profile,
   })
-  const metrics = new PrometheusMetrics()
+  const metrics = new PrometheusMetrics(realClock, { hasProcess: true })
   const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
   const world = realWorld({ logger, metrics, rpc: new GrpcRpc({ clock: realClock }) })
   // What can't be read later can't be trusted later: a node that can't write its metadata ends.
@@ -49,22 +50,30 @@ async function start(file: string, options: StartOptions): Promise<void> {
     say(`odradek: the node ends: ${error instanceof Error ? error.message : String(error)}`)
     process.exit(1)
   }
-  const admin: { server?: AdminServer } = {}
-  const node = await Node.start(world, settings, onFatal)
-  registerMetrics(metrics, node)
-  if (settings.httpAddress !== undefined) {
-    const { host, port } = settings.httpAddress
-    admin.server = new AdminServer(new NodeAdmin(node, metrics), world.logger, [])
-    try {
-      await admin.server.listen(host, port)
-    } catch (error) {
-      await node.stop()
-      throw error
-    }
+  // Before the node: who asks whether it lives or is ready has an answer while logs are opened.
+  const admin = await listenForHttp(settings, logger)
+  let node: Node
+  try {
+    node = await Node.start(world, settings, onFatal)
+  } catch (error) {
+    await admin?.close()
+    throw error
   }
+  admin?.show(new NodeAdmin(node, world, metrics))
   const where = node.endpoints.map((one) => `${one.name}://${one.host}:${one.port}`).join(', ')
   world.logger.info('The node is ready.', { node: settings.nodeId, listeners: where })
-  stopOnSignals(node, admin.server, metrics)
+  stopOnSignals(node, admin, metrics)
+}
+
+async function listenForHttp(settings: Settings, logger: Logger): Promise<AdminServer | undefined> {
+  if (settings.httpAddress === undefined) return undefined
+  const { host, port } = settings.httpAddress
+  if (isReachable(host, port, settings.boolean('http.insecure'))) {
+    logger.warn('Anybody who reaches http.address may read these pages.', { host, port })
+  }
+  const admin = new AdminServer(logger, settings.list('http.hosts'))
+  await admin.listen(host === '' ? '::' : host, port)
+  return admin
 }
 
 function stopOnSignals(

@@ -53,6 +53,8 @@ import type { Shard } from '../shard.ts'
 import {
   describe,
   describeError,
+  figures,
+  type GroupFigures,
   GroupFilter,
   type GroupSnapshot,
   type ListedGroup,
@@ -144,6 +146,14 @@ export class GroupCoordinator implements GroupsPort {
       const groups = shard.state
       if (groups === undefined) continue
       for (const group of groups.all()) yield snapshot(groups, group, shard.partition)
+    }
+  }
+
+  /** The same groups, for metrics. */
+  *figures(): Generator<GroupFigures> {
+    for (const { state: groups } of this.#runtime.shards()) {
+      if (groups === undefined) continue
+      for (const group of groups.all()) yield figures(groups, group)
     }
   }
 

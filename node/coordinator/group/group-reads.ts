@@ -6,6 +6,7 @@ import { EMPTY_BYTES } from '../../../kafka/wire/reader.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { type AssignedTopic, assignedTopics } from './consumer-protocol.ts'
 import type { Group, Groups } from './groups.ts'
+import type { GroupOffsets } from './offsets.ts'
 
 export type DescribedGroup = DescribeGroupsResponse['groups'][number]
 export type ListedGroup = ListGroupsResponse['groups'][number]
@@ -106,6 +107,28 @@ export interface GroupSnapshot {
   readonly coordinatorPartition: number
   readonly members: readonly MemberSnapshot[]
   readonly offsets: readonly OffsetSnapshot[]
+}
+
+/** What metrics read of a group: nothing is copied. */
+export interface GroupFigures {
+  readonly groupId: string
+  readonly kind: string
+  readonly state: string
+  readonly memberCount: number
+  /** Members whose join waits for others. */
+  readonly waitingJoins: number
+  readonly offsets: GroupOffsets
+}
+
+export function figures(groups: Groups, group: Group): GroupFigures {
+  return {
+    groupId: group.groupId,
+    kind: group.kind,
+    state: group.state,
+    memberCount: group.members.size,
+    waitingJoins: group.awaitingJoin,
+    offsets: groups.committed(group.groupId),
+  }
 }
 
 export function snapshot(groups: Groups, group: ClassicGroup, partition: number): GroupSnapshot {
