@@ -3,17 +3,18 @@
  * monotonic time and timers follow the scheduler. Timers of a process that died never fire.
  */
 import type { Clock, Timer } from '../clock.ts'
-import type { Scheduler } from './scheduler.ts'
+import type { Scheduler, SimEvent } from './scheduler.ts'
 
 /** Wall clock at the start of each simulation: 2026-01-01T00:00:00Z. */
 export const SIM_EPOCH_MS = 1_767_225_600_000
 
 /** Whether the process that owns something still lives. */
 export interface Life {
-  readonly isAlive: boolean
+  /** Now, later when it is frozen, never when it has ended. */
+  run(act: () => void): void
 }
 
-export const ALWAYS_ALIVE: Life = { isAlive: true }
+export const ALWAYS_ALIVE: Life = { run: (act) => act() }
 
 export class SimClock implements Clock {
   /** Added to the wall clock; may be changed at any time, as an operator or NTP would. */
@@ -22,12 +23,14 @@ export class SimClock implements Clock {
   skewMsPerSecond = 0
   readonly #scheduler: Scheduler
   readonly #life: Life
-  readonly #label: string
+  readonly #timerLabel: string
+  readonly #soonLabel: string
 
   constructor(scheduler: Scheduler, life: Life = ALWAYS_ALIVE, label = 'clock') {
     this.#scheduler = scheduler
     this.#life = life
-    this.#label = label
+    this.#timerLabel = `${label} timer`
+    this.#soonLabel = `${label} soon`
   }
 
   nowMs(): number {
@@ -41,14 +44,33 @@ export class SimClock implements Clock {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    return this.#scheduler.after(delayMs * 1000, `${this.#label} timer`, () => {
-      if (this.#life.isAlive) run()
+    const timer = new SimTimer(run)
+    timer.event = this.#scheduler.after(delayMs * 1000, this.#timerLabel, () => {
+      this.#life.run(() => timer.fire())
     })
+    return timer
   }
 
   soon(run: () => void): void {
-    this.#scheduler.after(0, `${this.#label} soon`, () => {
-      if (this.#life.isAlive) run()
-    })
+    this.#scheduler.after(0, this.#soonLabel, () => this.#life.run(run))
+  }
+}
+
+/** One that is due while its process is frozen can still be cancelled. */
+class SimTimer implements Timer {
+  event: SimEvent | undefined
+  #run: (() => void) | undefined
+
+  constructor(run: () => void) {
+    this.#run = run
+  }
+
+  fire(): void {
+    this.#run?.()
+  }
+
+  cancel(): void {
+    this.#run = undefined
+    this.event?.cancel()
   }
 }

@@ -48,12 +48,14 @@ export class SimDisk implements Disk {
   /** Files can't grow beyond this in total: ENOSPC. */
   quotaBytes = DISK_BYTES
   latencyUs: (operation: DiskOperation, random: SimRandom) => number
+  /** How a call on the thread pool tells its process; a frozen one hears later. */
+  tell: (settle: () => void) => void = (settle) => settle()
   writeCount = 0
   syncCount = 0
   readonly #random: SimRandom
   readonly #scheduler: Scheduler | undefined
   readonly #nowMs: () => number
-  readonly #tree = new SimTree()
+  #tree = new SimTree()
   readonly #locks = new Set<SimNode>()
   #generation = 0
 
@@ -129,7 +131,7 @@ export class SimDisk implements Disk {
   }
 
   async space(_path: string): Promise<DiskSpace> {
-    const freeBytes = Math.max(0, this.quotaBytes - this.#usedBytes())
+    const freeBytes = Math.max(0, this.quotaBytes - this.usedBytes())
     return { sizeBytes: this.quotaBytes, freeBytes }
   }
 
@@ -181,6 +183,12 @@ export class SimDisk implements Disk {
     for (const inode of this.#tree.files()) inode.powerLoss(random)
   }
 
+  /** Another device in its place, empty. */
+  wipe(): void {
+    this.killProcess()
+    this.#tree = new SimTree()
+  }
+
   /** Turns one bit, on the device and in the cache. */
   flip(path: string, position: number, bit = this.#random.below(8)): void {
     const inode = this.#tree.file(path, 'flip')
@@ -217,7 +225,7 @@ export class SimDisk implements Disk {
     let code = this.fault('write', path)
     let allowed = code === undefined ? length : this.#random.below(length + 1)
     if (growth > 0 && this.quotaBytes < DISK_BYTES) {
-      const free = this.quotaBytes - this.#usedBytes()
+      const free = this.quotaBytes - this.usedBytes()
       if (growth > free) {
         allowed = Math.min(allowed, Math.max(0, length - growth + Math.max(0, free)))
         code ??= 'ENOSPC'
@@ -242,11 +250,14 @@ export class SimDisk implements Disk {
       const finish = () => {
         if (generation !== this.#generation) return
         try {
-          if (code === undefined) return resolve(run())
+          if (code === undefined) {
+            const result = run()
+            return this.tell(() => resolve(result))
+          }
           fail()
-          reject(new StorageError(code, path, operation))
+          this.tell(() => reject(new StorageError(code, path, operation)))
         } catch (error) {
-          reject(error)
+          this.tell(() => reject(error))
         }
       }
       if (this.#scheduler === undefined) return queueMicrotask(finish)
@@ -268,7 +279,7 @@ export class SimDisk implements Disk {
     this.#tree.remove(path)
   }
 
-  #usedBytes(): number {
+  usedBytes(): number {
     return this.#tree.files().reduce((sum, file) => sum + file.size, 0)
   }
 }

@@ -169,12 +169,12 @@ export class Endpoint implements Connection {
       return
     }
     this.#received.push(segment)
-    this.#deliver()
+    this.#process.run(() => this.#deliver())
   }
 
   #arriveEnd(): void {
     this.#isEndReceived = true
-    this.#deliver()
+    this.#process.run(() => this.#deliver())
   }
 
   #deliver(): void {
@@ -232,8 +232,6 @@ export class Endpoint implements Connection {
   }
 
   #later(label: string, run: () => void): void {
-    this.#fabric.scheduler.after(0, label, () => {
-      if (this.#process.isAlive) run()
-    })
+    this.#fabric.scheduler.after(0, label, () => this.#process.run(run))
   }
 }

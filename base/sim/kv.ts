@@ -63,6 +63,8 @@ export class SimKvStores implements KvStores {
   readonly #stores = new Map<string, SimStore>()
   readonly #random: SimRandom
   readonly #scheduler: Scheduler | undefined
+  /** As SimDisk's. */
+  tell: (settle: () => void) => void = (settle) => settle()
   #generation = 0
 
   constructor(random: SimRandom, scheduler?: Scheduler) {
@@ -96,6 +98,11 @@ export class SimKvStores implements KvStores {
     for (const store of this.#stores.values()) store.powerLoss(random)
   }
 
+  wipe(): void {
+    this.killProcess()
+    this.#stores.clear()
+  }
+
   /** The value fails its checksum from now on. */
   damage(directory: string, key: Uint8Array): void {
     const name = nameOf(key)
@@ -118,9 +125,10 @@ export class SimKvStores implements KvStores {
       const finish = () => {
         if (generation !== this.#generation) return
         try {
-          resolve(run())
+          const result = run()
+          this.tell(() => resolve(result))
         } catch (error) {
-          reject(error)
+          this.tell(() => reject(error))
         }
       }
       if (this.#scheduler === undefined) queueMicrotask(finish)

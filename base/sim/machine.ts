@@ -12,7 +12,10 @@ export type ProcessEnd = 'kill' | 'power'
 
 export class SimProcess implements Life {
   isAlive = true
+  isFrozen = false
   readonly machine: Machine
+  /** What has happened to it since it was frozen. */
+  #held: (() => void)[] = []
   readonly #atEnd = new Set<(how: ProcessEnd) => void>()
 
   constructor(machine: Machine) {
@@ -26,9 +29,30 @@ export class SimProcess implements Life {
     return () => this.#atEnd.delete(run)
   }
 
+  /** Now; at the thaw when it is frozen; never when it has ended. */
+  run(act: () => void): void {
+    if (!this.isAlive) return
+    if (this.isFrozen) this.#held.push(act)
+    else act()
+  }
+
+  /** SIGSTOP: the machine goes on, its clock too, and what comes in waits. */
+  freeze(): void {
+    this.isFrozen = true
+  }
+
+  /** SIGCONT: all that waited happens now, in order, each in an event of its own. */
+  thaw(scheduler: Scheduler): void {
+    this.isFrozen = false
+    const held = this.#held
+    this.#held = []
+    for (const act of held) scheduler.after(0, 'thaw', () => this.run(act))
+  }
+
   end(how: ProcessEnd): void {
     if (!this.isAlive) return
     this.isAlive = false
+    this.#held = []
     for (const run of [...this.#atEnd]) run(how)
     this.#atEnd.clear()
   }

@@ -182,12 +182,15 @@ class Attempt {
     const server = new Endpoint(this.#fabric, listener.process, port)
     client.join(server, port)
     server.join(client, this.#fabric.freePort())
-    server.start(listener.accept(server))
+    listener.process.run(() => server.start(listener.accept(server)))
     this.#fabric.scheduler.after(backUs, 'connected', () => {
-      if (this.#isDone || !this.#process.isAlive) return client.abandon()
-      this.#isDone = true
-      client.start(this.#result.handler(client))
-      this.#result.resolve(client)
+      if (!this.#process.isAlive) return client.abandon()
+      this.#process.run(() => {
+        if (this.#isDone) return client.abandon()
+        this.#isDone = true
+        client.start(this.#result.handler(client))
+        this.#result.resolve(client)
+      })
     })
   }
 
@@ -199,7 +202,9 @@ class Attempt {
 
   #after(delayUs: number, label: string, run: () => void): void {
     this.#fabric.scheduler.after(delayUs, label, () => {
-      if (!this.#isDone && this.#process.isAlive) run()
+      this.#process.run(() => {
+        if (!this.#isDone) run()
+      })
     })
   }
 }

@@ -99,11 +99,12 @@ export class StreamEnd implements RpcStream {
 
   /** Looks at the bytes only now, so that a sender who changes them is found out. */
   arrive(message: Uint8Array): void {
-    if (!this.#process.isAlive) return
-    this.#peer?.left(message.length)
-    if (this.#isClosed) return
-    this.#parts.scheduler.note('rpc bytes', message.length)
-    this.#handler.onMessage(Buffer.from(message))
+    this.#process.run(() => {
+      this.#peer?.left(message.length)
+      if (this.#isClosed) return
+      this.#parts.scheduler.note('rpc bytes', message.length)
+      this.#handler.onMessage(Buffer.from(message))
+    })
   }
 
   /** A message of ours has reached the other end. */
@@ -117,9 +118,11 @@ export class StreamEnd implements RpcStream {
   }
 
   arriveEnd(): void {
-    if (this.#isClosed || !this.#process.isAlive) return
-    this.end()
-    this.close(undefined)
+    this.#process.run(() => {
+      if (this.#isClosed) return
+      this.end()
+      this.close(undefined)
+    })
   }
 
   breakIfSilent(): void {
@@ -128,8 +131,12 @@ export class StreamEnd implements RpcStream {
     const isSilent =
       this.#wire.isStalled ||
       links.isCut(this.#to.name, own.name) ||
-      (this.#peer !== undefined && !this.#peer.#process.isAlive)
+      (this.#peer !== undefined && !this.#peer.#answers)
     if (isSilent) this.close(this.#unavailable())
+  }
+
+  get #answers(): boolean {
+    return this.#process.isAlive && !this.#process.isFrozen
   }
 
   /** Only this end hears of it. */
@@ -154,8 +161,6 @@ export class StreamEnd implements RpcStream {
   }
 
   #later(label: string, run: () => void): void {
-    this.#parts.scheduler.after(0, label, () => {
-      if (this.#process.isAlive) run()
-    })
+    this.#parts.scheduler.after(0, label, () => this.#process.run(run))
   }
 }

@@ -126,11 +126,13 @@ class SimRpcPeer implements RpcPeer {
       const server = new StreamEnd(this.#fabric, serving.process, back, serving.ends)
       client.join(server)
       server.join(client)
-      try {
-        server.attach(serving.service.onStream(method, server))
-      } catch (error) {
-        server.breakOff(asRpcError(error))
-      }
+      serving.process.run(() => {
+        try {
+          server.attach(serving.service.onStream(method, server))
+        } catch (error) {
+          server.breakOff(asRpcError(error))
+        }
+      })
     })
     return client
   }
@@ -140,9 +142,7 @@ class SimRpcPeer implements RpcPeer {
     const own = this.#process.machine
     const copy = Buffer.from(request)
     return new Promise((resolve, reject) => {
-      const fail = (error: RpcError) => {
-        if (this.#process.isAlive) reject(error)
-      }
+      const fail = (error: RpcError) => this.#process.run(() => reject(error))
       const wire = (from: Machine, to: Machine) => {
         const onGiveUp = () => fail(new RpcError('unavailable', this.#remote))
         const options = { label: 'rpc call', giveUpUs: SILENCE_US, onGiveUp }
@@ -167,15 +167,16 @@ class SimRpcPeer implements RpcPeer {
           forget()
           if (!this.#fabric.links.drawLoss()) back.send(settle)
         }
-        serving.service.onCall(method, copy, own.name).then(
-          (answer) => {
-            const bytes = Buffer.from(answer)
-            answered(() => {
-              if (this.#process.isAlive) resolve(bytes)
-            })
-          },
-          (error: unknown) => answered(() => fail(asRpcError(error))),
-        )
+        const answer = () => {
+          serving.service.onCall(method, copy, own.name).then(
+            (result) => {
+              const bytes = Buffer.from(result)
+              answered(() => this.#process.run(() => resolve(bytes)))
+            },
+            (error: unknown) => answered(() => fail(asRpcError(error))),
+          )
+        }
+        serving.process.run(answer)
       })
     })
   }

@@ -81,6 +81,60 @@ async function openStream(sim: SimWorld) {
 }
 
 describe('base/sim/world', () => {
+  describe('a frozen process', () => {
+    it('hears of everything at its thaw, in order, and of no timer that it cancelled', async () => {
+      const sim = new SimWorld(3)
+      const host = sim.host('a')
+      const { clock, disk } = host.world
+      const told: string[] = []
+      const cancelled = clock.after(15, () => told.push('cancelled'))
+      clock.after(10, () => {
+        told.push('timer')
+        cancelled.cancel()
+      })
+      const file = disk.open('f', 'new')
+      const synced = file.sync().then(() => told.push('sync'))
+      host.freeze()
+      await sim.runFor(5000)
+      assert.deepEqual(told, [])
+      assert.ok(host.isFrozen && host.isRunning)
+      host.thaw()
+      await sim.complete(synced)
+      assert.deepEqual(told, ['sync', 'timer'])
+      await sim.runFor(100)
+      assert.deepEqual(told, ['sync', 'timer'])
+    })
+
+    it('takes bytes like a socket that nobody reads, and its streams are found silent', async () => {
+      const sim = new SimWorld(4)
+      const { client, server } = await connected(sim)
+      const rpc = await openStream(sim)
+      sim.host('b').freeze()
+      client.connection?.write([Buffer.from('to b')])
+      rpc.stream.send(Buffer.from('y'))
+      await sim.runFor(2000)
+      assert.equal(server.received.toString(), '')
+      assert.equal(rpc.server.messages, 1)
+      assert.equal(rpc.client.error?.code, 'unavailable')
+      sim.host('b').thaw()
+      await sim.runFor(1)
+      assert.equal(server.received.toString(), 'to b')
+    })
+
+    it('can be killed, and hears of nothing then', async () => {
+      const sim = new SimWorld(5)
+      const host = sim.host('a')
+      host.world.clock.after(10, () => assert.fail('dead'))
+      host.freeze()
+      await sim.runFor(20)
+      host.kill()
+      host.thaw()
+      await sim.runFor(20)
+      host.wipe()
+      assert.equal(host.world.disk.exists('f'), false)
+    })
+  })
+
   describe('network', () => {
     it('holds bytes at a cut link until it is healed', async () => {
       const sim = new SimWorld(1)

@@ -123,6 +123,9 @@ export class SimHost {
       nowMs: () => this.#newClock().nowMs(),
     })
     this.kv = new SimKvStores(random.split('kv'), scheduler)
+    const tell = (settle: () => void) => this.#process?.run(settle)
+    this.disk.tell = tell
+    this.kv.tell = tell
   }
 
   get name(): string {
@@ -160,6 +163,28 @@ export class SimHost {
       maybe: () => this.#parts.maybeProbability > 0 && maybes.chance(this.#parts.maybeProbability),
     }
     return this.#world
+  }
+
+  get isFrozen(): boolean {
+    return this.#process?.isFrozen === true
+  }
+
+  /** SIGSTOP. Nothing when no process runs. */
+  freeze(): void {
+    this.#process?.freeze()
+    this.#parts.links.silence()
+  }
+
+  /** SIGCONT. */
+  thaw(): void {
+    this.#process?.thaw(this.#parts.scheduler)
+  }
+
+  /** The machine gets an empty disk. */
+  wipe(): void {
+    assert(!this.isRunning, 'a disk in use stays')
+    this.disk.wipe()
+    this.kv.wipe()
   }
 
   /** kill -9: the operating system closes what was open and keeps what was written. */
