@@ -1,8 +1,15 @@
 // ListOffsets, v1-11
-// v1 one offset per partition; v2 isolation level; v4 leader epoch; v6 flexible; v7 max timestamp
-// (KIP-734); v8 earliest local; v9 latest tiered; v10 timeout; v11 earliest pending upload
+// v1 one offset per partition; v2 isolation level; v4 leader epoch; v5 OFFSET_NOT_AVAILABLE
+// (KIP-207); v6 flexible; v7 max timestamp (KIP-734); v8 earliest local; v9 latest tiered;
+// v10 timeout; v11 earliest pending upload
 
-import { INVALID_REQUEST, NONE, UNSUPPORTED_VERSION } from '../wire/errors.ts'
+import {
+  INVALID_REQUEST,
+  LEADER_NOT_AVAILABLE,
+  NONE,
+  OFFSET_NOT_AVAILABLE,
+  UNSUPPORTED_VERSION,
+} from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -100,7 +107,7 @@ async function offsetOf(
     timestamp,
     isolation,
   )
-  if (error !== NONE) return refusal(partitionIndex, error)
+  if (error !== NONE) return refusal(partitionIndex, knownError(error, context.apiVersion))
   return {
     partitionIndex,
     errorCode: NONE,
@@ -108,6 +115,11 @@ async function offsetOf(
     offset,
     ...(context.apiVersion >= 4 && { leaderEpoch }),
   }
+}
+
+/** Clients before v5 do not know that a new leader may have to find out its watermark first. */
+function knownError(error: number, version: number): number {
+  return error === OFFSET_NOT_AVAILABLE && version < 5 ? LEADER_NOT_AVAILABLE : error
 }
 
 function refusal(partitionIndex: number, errorCode: number): Answer {

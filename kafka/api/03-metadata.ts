@@ -29,7 +29,13 @@ import {
 } from '../wire/schema.ts'
 import { CLUSTER_OPERATIONS, NOT_REQUESTED, TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type HandlerContext } from './define.ts'
-import { type Liveness, leaderAnswer, livenessOf } from './leaders.ts'
+import {
+  controllerAnswer,
+  type Liveness,
+  leaderAnswer,
+  livenessOf,
+  offlineAnswer,
+} from './leaders.ts'
 import { isInternalTopic, topicNameFault } from './topic-names.ts'
 
 const request = struct({
@@ -87,8 +93,10 @@ export const metadata = defineApi({
   response,
   async handle(context, request) {
     const { topics: asked } = request
+    // Creating takes time: what is told of nodes and of leaders has to be of one moment after it.
+    const created = await createMissing(context, request)
     const liveness = livenessOf(context.broker.cluster, context.listener)
-    const topics = await answerTopics(context, request, liveness)
+    const topics = answerTopics(context, request, created, liveness)
     const hasNoAnswer = asked?.some((topic) => isRefused(context, topic))
     const asksCluster = request.includeClusterAuthorizedOperations
     return {
@@ -97,7 +105,7 @@ export const metadata = defineApi({
         .filter(({ isFenced }) => !isFenced)
         .map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
       clusterId: context.broker.cluster.clusterId,
-      controllerId: context.broker.cluster.controllerId,
+      controllerId: controllerAnswer(context.broker.cluster, liveness),
       topics,
       clusterAuthorizedOperations: asksCluster ? CLUSTER_OPERATIONS : NOT_REQUESTED,
       errorCode: hasNoAnswer === true ? INVALID_REQUEST : NONE,
@@ -109,11 +117,12 @@ type AskedTopic = NonNullable<MetadataRequest['topics']>[number]
 type TopicAnswer = MetadataResponse['topics'][number]
 type PartitionAnswer = TopicAnswer['partitions'][number]
 
-async function answerTopics(
+function answerTopics(
   context: HandlerContext,
   request: MetadataRequest,
+  created: ReadonlyMap<string, number>,
   liveness: Liveness,
-): Promise<TopicAnswer[]> {
+): TopicAnswer[] {
   const { topics: asked } = request
   const port = context.broker.topics
   // v0 has no null: it is an empty list that means all topics.
@@ -123,7 +132,6 @@ async function answerTopics(
       return topic === undefined ? [] : [described(context, request, topic, liveness)]
     })
   }
-  const created = await createMissing(context, request)
   const byKey = new Map(asked.map((topic) => [topic.name ?? topic.topicId, topic]))
   return [...byKey.values()].map((topic) => {
     const found =
@@ -165,7 +173,9 @@ async function createMissing(
   })
   if (names.length === 0) return new Map()
   const errors = await topics.autoCreate(context, [...new Set(names)])
-  // Created, but not seen yet: the client asks again.
+  // Kafka answers LEADER_NOT_AVAILABLE when it has just created a topic. Here this node has it by
+  // now, most often, and then clients are told at once: all of them take that, and none waits. If
+  // it does not yet, the client asks again.
   return new Map(
     names.map((name) => {
       const error = errors.get(name) ?? UNKNOWN_TOPIC_OR_PARTITION
@@ -224,7 +234,7 @@ function partitionAnswer(
     leaderEpoch: partition.leaderEpoch,
     replicaNodes: partition.replicas,
     isrNodes: partition.isr,
-    offlineReplicas: partition.offlineReplicas,
+    offlineReplicas: offlineAnswer(partition, liveness),
   }
   // Clients before v6 do not know that a leader may lack their listener.
   if (version < 6 && answer.errorCode === LISTENER_NOT_FOUND) {

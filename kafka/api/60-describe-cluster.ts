@@ -16,6 +16,7 @@ import {
 } from '../wire/schema.ts'
 import { CLUSTER_OPERATIONS, NOT_REQUESTED } from './authorized-operations.ts'
 import { defineApi } from './define.ts'
+import { controllerAnswer, livenessOf } from './leaders.ts'
 
 const request = struct({
   includeClusterAuthorizedOperations: bool(),
@@ -71,7 +72,7 @@ export const describeCluster = defineApi({
     return {
       errorCode: NONE,
       clusterId: cluster.clusterId,
-      controllerId: cluster.controllerId,
+      controllerId: controllerAnswer(cluster, livenessOf(cluster, context.listener)),
       brokers: cluster
         .brokers(context.listener)
         .filter(({ isFenced }) => request.includeFencedBrokers || !isFenced)

@@ -23,7 +23,7 @@ import {
 } from '../wire/schema.ts'
 import { TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type HandlerContext } from './define.ts'
-import { type Liveness, leaderAnswer, livenessOf } from './leaders.ts'
+import { type Liveness, leaderAnswer, livenessOf, offlineAnswer } from './leaders.ts'
 import { isInternalTopic, topicNameFault } from './topic-names.ts'
 
 const request = struct({
@@ -163,7 +163,7 @@ function described(
       isrNodes: partition.isr,
       eligibleLeaderReplicas: partition.eligibleLeaderReplicas,
       lastKnownElr: partition.lastKnownEligibleLeaderReplicas,
-      offlineReplicas: partition.offlineReplicas,
+      offlineReplicas: offlineAnswer(partition, liveness),
     })),
     topicAuthorizedOperations: TOPIC_OPERATIONS,
   }
