@@ -71,9 +71,17 @@ async function listenForHttp(settings: Settings, logger: Logger): Promise<AdminS
   if (isReachable(host, port, settings.boolean('http.insecure'))) {
     logger.warn('Anybody who reaches http.address may read these pages.', { host, port })
   }
-  const admin = new AdminServer(logger, settings.list('http.hosts'))
+  const admin = new AdminServer(logger, namesIn(settings.text('http.hosts')))
   await admin.listen(host === '' ? '::' : host, port)
   return admin
+}
+
+/** From a text with commas. */
+function namesIn(text: string): string[] {
+  return text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
 }
 
 function stopOnSignals(
