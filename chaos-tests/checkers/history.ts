@@ -91,9 +91,9 @@ export interface Admin extends Timed {
   readonly action: 'create' | 'delete' | 'grow' | 'configure' | 'read'
   readonly topic: string
   /** Created with, grown to, or read (0: the topic is not there). */
-  readonly partitions?: number
+  partitions?: number
   /** Written or read. */
-  readonly config?: string
+  config?: string
   outcome: Outcome
   error?: string
 }

@@ -5,6 +5,7 @@
  * Invariant: what happens follows from the seed and the calls; nothing here looks at a real clock.
  */
 import { AssertionFailed } from '../../base/assert.ts'
+import type { SimRandom } from '../../base/sim/random.ts'
 import type { SimHost, SimNodeWorld } from '../../base/sim/world.ts'
 import { SimWorld } from '../../base/sim/world.ts'
 import { loadSettings } from '../../node/config/load.ts'
@@ -17,10 +18,13 @@ export const DATA_DIRECTORY = '/data'
 const START_AGAIN_MS = 500
 const START_AGAIN_MAX_MS = 4000
 
+type Latency = (random: SimRandom, from: string, to: string) => number
+
 export interface ClusterOptions {
   readonly nodes: number
   /** How often `world.maybe` says yes. */
   readonly maybeProbability: number
+  readonly latencyUs?: Latency
   /** Beyond what a node of a test needs. */
   readonly settings: Readonly<Record<string, string>>
 }
@@ -57,6 +61,8 @@ export class SimCluster {
   readonly sim: SimWorld
   readonly nodes: readonly SimNode[]
   readonly crashes: Crash[] = []
+  /** Of the links, when no fault bends it. */
+  usualLatencyUs: Latency
   /** Times at which a node began to serve, for the report. */
   readonly starts: { readonly node: number; readonly atMs: number; readonly tookMs: number }[] = []
   readonly #options: ClusterOptions
@@ -64,6 +70,8 @@ export class SimCluster {
   constructor(seed: number | string, options: ClusterOptions) {
     this.sim = new SimWorld(seed, { maybeProbability: options.maybeProbability })
     this.#options = options
+    this.usualLatencyUs = options.latencyUs ?? this.sim.links.latencyUs
+    this.sim.links.latencyUs = this.usualLatencyUs
     this.nodes = Array.from({ length: options.nodes }, (_, index) => {
       return new SimNode(index + 1, this.sim.host(`n${index + 1}`))
     })
@@ -86,6 +94,23 @@ export class SimCluster {
   /** Nodes that serve. */
   get running(): SimNode[] {
     return this.nodes.filter(({ running }) => running !== undefined)
+  }
+
+  /** The running node that plays a part just now. */
+  playing(part: 'controller' | 'leader' | 'coordinator'): SimNode | undefined {
+    if (part === 'controller') return this.controller()
+    return this.running.find(({ running }) => {
+      for (const partition of running!.partitions.all()) {
+        const isOffsets = partition.topic === '__consumer_offsets'
+        if (partition.isLeader && isOffsets === (part === 'coordinator')) return true
+      }
+      return false
+    })
+  }
+
+  /** With several nodes: whoever leads the Raft group. */
+  controller(): SimNode | undefined {
+    return this.running[0]
   }
 
   /** Takes a node's process up, now. Nothing when it is up. */

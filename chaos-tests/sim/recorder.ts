@@ -1,5 +1,5 @@
 /** Gathers the history of a run. Entries are added when they begin and completed in place. */
-import type { Entry, Outcome, Send } from '../checkers/history.ts'
+import type { Admin, Commit, Entry, Send } from '../checkers/history.ts'
 
 export class Recorder {
   readonly entries: Entry[] = []
@@ -18,7 +18,7 @@ export class Recorder {
   }
 
   /** An operation that begins now, with an outcome that is not known yet. */
-  begin<E extends Entry & { outcome: Outcome }>(entry: E): E {
+  begin<E extends Send | Commit | Admin>(entry: E): E {
     this.entries.push(entry)
     return entry
   }
@@ -30,7 +30,7 @@ export class Recorder {
     if (offset >= 0) send.offset = offset
   }
 
-  failed(entry: { endMs?: number; outcome: Outcome; error?: string }, error: unknown): void {
+  failed(entry: Send | Commit | Admin, error: unknown): void {
     entry.endMs = this.nowMs
     entry.error = error instanceof Error ? error.message : String(error)
   }

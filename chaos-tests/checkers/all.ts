@@ -1,0 +1,47 @@
+/** All checkers, each under the names of the anomalies that it finds. */
+import { unavailability } from './availability.ts'
+import { endsThatGoBack, staleLatest, watermarksThatGoBack } from './ends.ts'
+import { commitsThatRegress, doubleOwners } from './groups.ts'
+import type { History, Violation } from './history.ts'
+import { twoLeaders } from './leaders.ts'
+import { externalPolls, internalPolls, skippedRecords } from './polls.ts'
+import {
+  duplicates,
+  inconsistentOffsets,
+  lostWrites,
+  producerOrder,
+  realtimeInversions,
+  unseenWrites,
+  unwrittenReads,
+  vanishedReads,
+} from './records.ts'
+import { divergedReplicas } from './replicas.ts'
+
+export type Checker = (history: History) => Violation[]
+
+/** In the order in which a reader wants to hear of them. */
+export const CHECKERS: readonly Checker[] = [
+  lostWrites,
+  unseenWrites,
+  inconsistentOffsets,
+  duplicates,
+  vanishedReads,
+  unwrittenReads,
+  producerOrder,
+  realtimeInversions,
+  internalPolls,
+  externalPolls,
+  skippedRecords,
+  staleLatest,
+  endsThatGoBack,
+  watermarksThatGoBack,
+  doubleOwners,
+  commitsThatRegress,
+  twoLeaders,
+  divergedReplicas,
+  unavailability,
+]
+
+export function checkAll(history: History): Violation[] {
+  return CHECKERS.flatMap((checker) => checker(history))
+}

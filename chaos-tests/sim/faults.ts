@@ -1,0 +1,340 @@
+/**
+ * What can be done to a cluster, by name. Each fault acts on a target, lasts for a while and is
+ * undone; whatever is left of it, `healAll` ends.
+ */
+import { assert } from '../../base/assert.ts'
+import type { StorageCode } from '../../base/errors.ts'
+import type { DiskOperation, SimDisk } from '../../base/sim/disk.ts'
+import type { SimRandom } from '../../base/sim/random.ts'
+import { DATA_DIRECTORY, type SimCluster, type SimNode } from './cluster.ts'
+import type { FaultName, FaultStep, Target } from './plan.ts'
+
+/** The clients, as far as faults reach them. */
+export interface ClientMachines {
+  readonly names: readonly string[]
+  /** Ends the client's process and starts it anew. */
+  crash(name: string): void
+}
+
+export interface FaultParts {
+  readonly cluster: SimCluster
+  readonly clients: ClientMachines
+  readonly random: SimRandom
+}
+
+/** How a fault is undone. */
+type Undo = () => void
+
+type DiskFaultRule = (operation: DiskOperation, path: string) => StorageCode | undefined
+
+const FREE_BYTES_WHEN_FULL = 2000
+const COREDUMP_GRACE_MS = 5000
+
+export class Faults {
+  readonly #cluster: SimCluster
+  readonly #clients: ClientMachines
+  readonly #random: SimRandom
+  readonly #active = new Set<Undo>()
+  /** Nodes whose disk refused something: an operator starts them again. */
+  readonly #suspects = new Set<SimNode>()
+
+  constructor(parts: FaultParts) {
+    this.#cluster = parts.cluster
+    this.#clients = parts.clients
+    this.#random = parts.random
+  }
+
+  /** Begins a fault now; it ends by itself. Returns whom it hit, for the history. */
+  begin(step: FaultStep): string {
+    const node = this.#resolve(step.target)
+    const undo = this.#apply(step, node)
+    if (undo === undefined) return node.name
+    this.#active.add(undo)
+    this.#cluster.sim.scheduler.after(step.forMs * 1000, 'fault ends', () => this.#undo(undo))
+    return node.name
+  }
+
+  /** Ends all faults, and starts all nodes except `broken`, which stay as they are. */
+  healAll(broken: ReadonlySet<SimNode> = new Set()): void {
+    for (const undo of [...this.#active]) this.#undo(undo)
+    this.#cluster.sim.links.healAll()
+    for (const node of this.#cluster.nodes) {
+      if (broken.has(node)) this.#cluster.kill(node)
+      else {
+        if (this.#suspects.delete(node)) this.#cluster.kill(node)
+        this.#cluster.start(node)
+      }
+    }
+  }
+
+  #undo(undo: Undo): void {
+    if (this.#active.delete(undo)) undo()
+  }
+
+  #resolve(target: Target): SimNode {
+    if (typeof target === 'number') return this.#cluster.node(target)
+    return this.#cluster.playing(target) ?? this.#random.pick(this.#cluster.nodes)
+  }
+
+  #apply(step: FaultStep, node: SimNode): Undo | undefined {
+    const act = ACTIONS[step.name]
+    return act({
+      cluster: this.#cluster,
+      clients: this.#clients,
+      random: this.#random,
+      suspects: this.#suspects,
+      node,
+      step,
+    })
+  }
+}
+
+interface Act {
+  readonly cluster: SimCluster
+  readonly clients: ClientMachines
+  readonly random: SimRandom
+  readonly suspects: Set<SimNode>
+  readonly node: SimNode
+  readonly step: FaultStep
+}
+
+type Action = (act: Act) => Undo | undefined
+
+const ACTIONS: Readonly<Record<FaultName, Action>> = {
+  kill: ({ cluster, node }) => {
+    cluster.kill(node)
+    return () => cluster.start(node)
+  },
+  'kill-all': ({ cluster }) => {
+    for (const node of cluster.nodes) cluster.kill(node)
+    return () => startAll(cluster)
+  },
+  'power-loss': ({ cluster, node }) => {
+    cluster.powerLoss(node)
+    return () => cluster.start(node)
+  },
+  'power-loss-all': ({ cluster }) => {
+    for (const node of cluster.nodes) cluster.powerLoss(node)
+    return () => startAll(cluster)
+  },
+  restart: ({ cluster, node }) => {
+    cluster.stop(node, COREDUMP_GRACE_MS)
+    return () => {
+      if (node.host.isRunning) cluster.kill(node)
+      cluster.start(node)
+    }
+  },
+  'rolling-restart': ({ cluster }) => {
+    let next = 0
+    const step = () => {
+      const node = cluster.nodes[next++]
+      if (node === undefined || next > cluster.nodes.length) return
+      cluster.stop(node, COREDUMP_GRACE_MS)
+      cluster.sim.scheduler.after((COREDUMP_GRACE_MS + 100) * 1000, 'rolling restart', () => {
+        cluster.start(node)
+        cluster.sim.scheduler.after(1_000_000, 'rolling restart', step)
+      })
+    }
+    step()
+    return undefined
+  },
+  pause: ({ node }) => {
+    node.host.freeze()
+    return () => node.host.thaw()
+  },
+  stall: ({ cluster, node, step }) => {
+    node.host.freeze()
+    const stallUs = 500_000 + Math.floor(step.draw * 9_500_000)
+    cluster.sim.scheduler.after(stallUs, 'stall ends', () => node.host.thaw())
+    return undefined
+  },
+  wipe: ({ cluster, node }) => {
+    cluster.kill(node)
+    node.host.wipe()
+    return () => cluster.start(node)
+  },
+  reset: ({ cluster, clients, node, random }) => {
+    cluster.sim.reset(random.pick(clients.names), node.name)
+    return undefined
+  },
+  'reset-all': ({ cluster, clients, node }) => {
+    for (const name of [...clients.names, ...others(cluster, node)]) {
+      cluster.sim.reset(name, node.name)
+    }
+    return undefined
+  },
+  'cut-client': ({ cluster, clients, node, random }) => {
+    return cut(cluster, [random.pick(clients.names)], [node.name], 'both')
+  },
+  cut: ({ cluster, node, step }) => {
+    return cut(cluster, [node.name], [otherOf(cluster, node, step)], 'both')
+  },
+  'cut-one-way': ({ cluster, node, step }) => {
+    return cut(cluster, [node.name], [otherOf(cluster, node, step)], 'from')
+  },
+  isolate: ({ cluster, node }) => cut(cluster, [node.name], others(cluster, node), 'both'),
+  'isolate-one-way': ({ cluster, node, step }) => {
+    return cut(cluster, [node.name], others(cluster, node), step.draw < 0.5 ? 'from' : 'to')
+  },
+  split: ({ cluster, random }) => {
+    const left = cluster.nodes.filter(() => random.chance(0.5)).map(({ name }) => name)
+    const right = cluster.nodes.map(({ name }) => name).filter((name) => !left.includes(name))
+    return cut(cluster, left, right, 'both')
+  },
+  'slow-links': ({ cluster, step }) => {
+    const extraUs = Math.floor(step.draw * 200_000)
+    return withLatency(cluster, (usual) => usual + extraUs)
+  },
+  jitter: ({ cluster, random, step }) => {
+    const mostUs = Math.ceil(1000 + step.draw * 500_000)
+    return withLatency(cluster, (usual) => (random.chance(0.2) ? random.below(mostUs) : usual))
+  },
+  loss: ({ cluster, step }) => {
+    const { links } = cluster.sim
+    links.lossProbability = step.draw * 0.2
+    return () => {
+      links.lossProbability = 0
+    }
+  },
+  'slow-disk': ({ node, step, random }) => {
+    const { disk } = node.host
+    const usual = disk.latencyUs
+    const mostUs = Math.ceil(10_000 + step.draw * 2_000_000)
+    disk.latencyUs = () => random.below(mostUs)
+    return () => {
+      disk.latencyUs = usual
+    }
+  },
+  'disk-full': ({ node }) => {
+    const { disk } = node.host
+    disk.quotaBytes = disk.usedBytes() + FREE_BYTES_WHEN_FULL
+    return () => {
+      disk.quotaBytes = UNLIMITED_BYTES
+    }
+  },
+  'write-error': (act) => failing(act, (operation) => (operation === 'write' ? 'EIO' : undefined)),
+  'sync-error': (act) =>
+    failing(act, (operation) => {
+      return operation === 'sync' || operation === 'syncDirectory' ? 'EIO' : undefined
+    }),
+  'read-error': (act) => failing(act, (operation) => (operation === 'read' ? 'EIO' : undefined)),
+  flip: ({ node, random, suspects }) => {
+    flipBits(node.host.disk, random)
+    suspects.add(node)
+    return undefined
+  },
+  'clock-jump': ({ node, step }) => {
+    node.host.setClock(Math.floor((step.draw - 0.5) * 2 * 86_400_000))
+    return () => node.host.setClock(0)
+  },
+  'clock-skew': ({ node, step }) => {
+    node.host.setClock(0, (step.draw - 0.5) * 400)
+    return () => node.host.setClock(0)
+  },
+  'clock-strobe': ({ cluster, node, random }) => {
+    let isOver = false
+    const strobe = () => {
+      if (isOver) return
+      node.host.setClock(random.between(-2000, 2000))
+      cluster.sim.scheduler.after(20_000, 'strobe', strobe)
+    }
+    strobe()
+    return () => {
+      isOver = true
+      node.host.setClock(0)
+    }
+  },
+  'client-crash': ({ clients, random }) => {
+    clients.crash(random.pick(clients.names))
+    return undefined
+  },
+  'client-pause': ({ cluster, clients, random }) => {
+    const host = cluster.sim.host(random.pick(clients.names))
+    host.freeze()
+    return () => host.thaw()
+  },
+  'slow-reader': ({ cluster, clients, random }) => {
+    const name = random.pick(clients.names)
+    return withLatency(cluster, (usual, from, to) =>
+      from === name || to === name ? usual + 150_000 : usual,
+    )
+  },
+}
+
+const UNLIMITED_BYTES = 2 ** 40
+
+function startAll(cluster: SimCluster): void {
+  for (const node of cluster.nodes) cluster.start(node)
+}
+
+function others(cluster: SimCluster, node: SimNode): string[] {
+  return cluster.nodes.filter((other) => other !== node).map(({ name }) => name)
+}
+
+function otherOf(cluster: SimCluster, node: SimNode, step: FaultStep): string {
+  const names = others(cluster, node)
+  assert(names.length > 0, 'a fault between nodes needs two')
+  return names[Math.floor(step.draw * names.length)]!
+}
+
+function cut(
+  cluster: SimCluster,
+  left: readonly string[],
+  right: readonly string[],
+  direction: 'both' | 'from' | 'to',
+): Undo {
+  const { links } = cluster.sim
+  const pairs = left.flatMap((a) => right.map((b) => [a, b] as const))
+  for (const [a, b] of pairs) {
+    if (direction !== 'to') links.cutOneWay(a, b)
+    if (direction !== 'from') links.cutOneWay(b, a)
+  }
+  return () => {
+    for (const [a, b] of pairs) links.heal(a, b)
+  }
+}
+
+function withLatency(
+  cluster: SimCluster,
+  change: (usualUs: number, from: string, to: string) => number,
+): Undo {
+  const { links } = cluster.sim
+  const usual = cluster.usualLatencyUs
+  links.latencyUs = (random, from, to) => change(usual(random, from, to), from, to)
+  return () => {
+    links.latencyUs = usual
+  }
+}
+
+/** Some of the operations on some of the files fail. */
+function failing({ node, random, step, suspects }: Act, rule: DiskFaultRule): Undo {
+  const { disk } = node.host
+  const chance = step.draw < 0.3 ? 1 : step.draw * 0.2
+  const isInData = step.draw < 0.7
+  suspects.add(node)
+  disk.fault = (operation, path) => {
+    if (isInData && !/\.(log|index|timeindex)$/.test(path)) return undefined
+    return random.chance(chance) ? rule(operation, path) : undefined
+  }
+  return () => {
+    disk.fault = () => undefined
+  }
+}
+
+/** A few bits of a few files, wherever they are. */
+function flipBits(disk: SimDisk, random: SimRandom): void {
+  const paths = filesBelow(disk, DATA_DIRECTORY).filter((path) => disk.sizeOf(path) > 0)
+  if (paths.length === 0) return
+  for (let i = 1 + random.below(3); i > 0; i--) {
+    const path = random.pick(paths)
+    disk.flip(path, random.below(disk.sizeOf(path)))
+  }
+}
+
+export function filesBelow(disk: SimDisk, directory: string): string[] {
+  if (!disk.exists(directory)) return []
+  return disk.list(directory).flatMap(({ name, isDirectory }) => {
+    const path = `${directory}/${name}`
+    return isDirectory ? filesBelow(disk, path) : [path]
+  })
+}

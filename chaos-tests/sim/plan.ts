@@ -1,0 +1,273 @@
+/**
+ * What a run does, as a list that is made before it: the swarm of options of a seed, its clients
+ * and its faults. A plan can be written down, cut smaller and run again; the seed in it still
+ * decides what the plan does not (delays, chunks, what a power loss keeps).
+ */
+import type { SimRandom } from '../../base/sim/random.ts'
+import type { AdminSpec } from './admins.ts'
+import type { MemberSpec } from './groups.ts'
+import type { PlainProducerSpec } from './plain-producers.ts'
+import type { ProducerSpec } from './producers.ts'
+import type { ReaderSpec, WatcherSpec } from './readers.ts'
+
+export type ActorSpec =
+  | ProducerSpec
+  | PlainProducerSpec
+  | ReaderSpec
+  | WatcherSpec
+  | MemberSpec
+  | AdminSpec
+
+export interface Actor {
+  /** The name of its machine. */
+  readonly id: string
+  /** After the topics were made. */
+  readonly fromMs: number
+  readonly spec: ActorSpec
+}
+
+export interface Topic {
+  readonly name: string
+  readonly partitions: number
+  readonly configs: Readonly<Record<string, string>>
+}
+
+/** A node by its number, or whoever plays a part when the fault begins. */
+export type Target = number | 'controller' | 'leader' | 'coordinator'
+
+export const FAULT_NAMES = [
+  'kill',
+  'kill-all',
+  'power-loss',
+  'power-loss-all',
+  'restart',
+  'rolling-restart',
+  'pause',
+  'stall',
+  'wipe',
+  'reset',
+  'reset-all',
+  'cut-client',
+  'cut',
+  'cut-one-way',
+  'isolate',
+  'isolate-one-way',
+  'split',
+  'slow-links',
+  'jitter',
+  'loss',
+  'slow-disk',
+  'disk-full',
+  'write-error',
+  'sync-error',
+  'read-error',
+  'flip',
+  'clock-jump',
+  'clock-skew',
+  'clock-strobe',
+  'client-crash',
+  'client-pause',
+  'slow-reader',
+] as const
+
+export type FaultName = (typeof FAULT_NAMES)[number]
+
+export interface FaultStep {
+  readonly name: FaultName
+  readonly atMs: number
+  readonly forMs: number
+  readonly target: Target
+  /** Another node, a client's number, an amount: whatever the fault needs; from 0 to 1. */
+  readonly draw: number
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly nodes: number
+  readonly maybeProbability: number
+  readonly settings: Readonly<Record<string, string>>
+  readonly latency: 'near' | 'typical' | 'far'
+  readonly disk: 'fast' | 'typical' | 'slow'
+  readonly topics: readonly Topic[]
+  readonly actors: readonly Actor[]
+  readonly faults: readonly FaultStep[]
+  /** While anything may fail. */
+  readonly safetyMs: number
+  /** Whether the others stay broken while a majority has to serve. */
+  readonly isCoreOnly: boolean
+  /** After the faults, until the load ends. */
+  readonly livenessMs: number
+}
+
+export interface PlanOptions {
+  /** Number of nodes; drawn when absent. */
+  readonly nodes?: number
+  /** Number of virtual seconds under faults; drawn when absent. */
+  readonly safetyMs?: number
+  /** Only these. */
+  readonly faults?: readonly FaultName[]
+}
+
+const NEEDS_SEVERAL_NODES: ReadonlySet<FaultName> = new Set<FaultName>([
+  'wipe',
+  'flip',
+  'cut',
+  'cut-one-way',
+  'isolate',
+  'isolate-one-way',
+  'split',
+  'rolling-restart',
+])
+
+const TARGETS: readonly Target[] = ['controller', 'leader', 'coordinator']
+
+/** The plan of a seed. */
+export function makePlan(seed: number, random: SimRandom, options: PlanOptions = {}): Plan {
+  const swarm = random.split('swarm')
+  const nodes = options.nodes ?? swarm.pick([1, 3, 3, 3, 4, 5])
+  const safetyMs = options.safetyMs ?? swarm.between(10, 60) * 1000
+  const topics = makeTopics(random.split('topics'), nodes)
+  return {
+    seed,
+    nodes,
+    maybeProbability: swarm.pick([0, 0, 0.01, 0.1]),
+    settings: makeSettings(random.split('settings'), nodes),
+    latency: swarm.pick(['near', 'typical', 'typical', 'far']),
+    disk: swarm.pick(['fast', 'typical', 'typical', 'slow']),
+    topics,
+    actors: makeActors(random.split('actors'), topics),
+    faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
+    safetyMs,
+    isCoreOnly: nodes > 2 && swarm.chance(0.3),
+    livenessMs: 15_000,
+  }
+}
+
+function makeSettings(random: SimRandom, nodes: number): Record<string, string> {
+  return {
+    'min.insync.replicas': nodes > 2 ? '2' : '1',
+    'offsets.topic.num.partitions': random.pick(['1', '3']),
+    'group.min.session.timeout.ms': '500',
+    'log.retention.check.interval.ms': random.pick(['1000', '300000']),
+    'log.segment.delete.delay.ms': random.pick(['0', '60000']),
+    ...(random.chance(0.5) ? { 'replica.lag.time.max.ms': random.pick(['2000', '10000']) } : {}),
+  }
+}
+
+function makeTopics(random: SimRandom, nodes: number): Topic[] {
+  return Array.from({ length: 1 + random.below(3) }, (_, index) => ({
+    name: `t${index}`,
+    partitions: 1 + random.below(nodes > 1 ? 4 : 3),
+    configs: {
+      ...(random.chance(0.5) ? { 'segment.bytes': random.pick(['1048576', '1100000']) } : {}),
+      ...(random.chance(0.3) ? { 'segment.ms': random.pick(['1000', '5000']) } : {}),
+      ...(random.chance(0.2) ? { 'message.timestamp.type': 'LogAppendTime' } : {}),
+      ...(random.chance(0.2) ? { 'compression.type': random.pick(['gzip', 'lz4', 'zstd']) } : {}),
+      ...(random.chance(0.3) ? { 'index.interval.bytes': '128' } : {}),
+    },
+  }))
+}
+
+function makeActors(random: SimRandom, topics: readonly Topic[]): Actor[] {
+  const actors: Actor[] = []
+  const add = (spec: ActorSpec) => {
+    actors.push({ id: `c${actors.length + 1}`, fromMs: random.below(2000), spec })
+  }
+  const timeoutMs = random.pick([1000, 2000, 5000])
+  for (const { name: topic, partitions } of topics) {
+    const common = { topic, partitions, timeoutMs }
+    for (let i = 1 + random.below(3); i > 0; i--) add(makeProducer(random, common))
+    if (random.chance(0.5)) add(makePlainProducer(random, common))
+    for (let i = random.below(3); i > 0; i--) {
+      const maxWaitMs = random.pick([10, 100, 500])
+      add({ kind: 'reader', ...common, pauseMs: random.pick([0, 50, 500]), maxWaitMs })
+    }
+    if (random.chance(0.6)) add({ kind: 'watcher', ...common, pauseMs: 200 })
+    if (random.chance(0.6)) {
+      const sessionTimeoutMs = random.pick([1000, 3000, 6000])
+      const leaveChance = random.pick([0, 0.02])
+      for (let i = 1 + random.below(3); i > 0; i--) {
+        add({
+          kind: 'member',
+          group: `g-${topic}`,
+          topic,
+          pauseMs: random.pick([10, 200]),
+          timeoutMs,
+          sessionTimeoutMs,
+          commitChance: random.pick([0.1, 0.5, 1]),
+          leaveChance,
+        })
+      }
+    }
+  }
+  if (random.chance(0.6)) add({ kind: 'admin', prefix: 'a', pauseMs: 300, timeoutMs })
+  return actors
+}
+
+interface Common {
+  readonly topic: string
+  readonly partitions: number
+  readonly timeoutMs: number
+}
+
+function makeProducer(random: SimRandom, common: Common): ProducerSpec {
+  return {
+    kind: 'producer',
+    ...common,
+    isIdempotent: random.chance(0.8),
+    compression: random.pick(['none', 'none', 'none', 'gzip', 'snappy', 'lz4']),
+    batchMax: random.pick([1, 5, 30]),
+    paddingMax: random.pick([0, 100, 2000]),
+    pauseMs: random.pick([5, 30, 100]),
+    lanes: random.pick([1, 1, 3]),
+    deliveryTimeoutMs: random.pick([2000, 10_000, 60_000]),
+  }
+}
+
+function makePlainProducer(random: SimRandom, common: Common): PlainProducerSpec {
+  return {
+    kind: 'plain-producer',
+    ...common,
+    acks: random.pick([-1, 0, 1]),
+    version: random.between(3, 12),
+    batchMax: random.pick([1, 10]),
+    paddingMax: random.pick([0, 100]),
+    pauseMs: random.pick([20, 100]),
+  }
+}
+
+function makeFaults(
+  random: SimRandom,
+  options: {
+    readonly nodes: number
+    readonly safetyMs: number
+    readonly only: readonly FaultName[] | undefined
+  },
+): FaultStep[] {
+  const { nodes, safetyMs, only } = options
+  const possible = (only ?? FAULT_NAMES).filter((name) => {
+    return nodes > 2 || !NEEDS_SEVERAL_NODES.has(name)
+  })
+  // Which faults exist at all in this run: few kinds together find more than all at once.
+  const kinds = possible.filter(() => random.chance(0.25))
+  if (kinds.length === 0 && possible.length > 0) kinds.push(random.pick(possible))
+  const meanGapMs = random.pick([300, 1000, 3000, 8000])
+  // A disk that is wiped or damaged is always the same one: the others hold an intact copy.
+  const victim = 1 + random.below(nodes)
+  const faults: FaultStep[] = []
+  let atMs = 0
+  for (;;) {
+    atMs += Math.ceil(-Math.log(1 - random.unit()) * meanGapMs)
+    if (atMs >= safetyMs || kinds.length === 0) return faults
+    const name = random.pick(kinds)
+    const target = random.chance(0.4) ? random.pick(TARGETS) : 1 + random.below(nodes)
+    const isOnVictim = name === 'wipe' || name === 'flip'
+    faults.push({
+      name,
+      atMs,
+      forMs: Math.ceil(-Math.log(1 - random.unit()) * random.pick([100, 1000, 4000])),
+      target: isOnVictim ? victim : target,
+      draw: random.unit(),
+    })
+  }
+}

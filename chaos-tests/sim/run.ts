@@ -1,0 +1,136 @@
+/*
+ * The cluster in simulation, one seed after the other:
+ *
+ *   npm run chaos -- [--seeds N] [--from S] [--hours H] [--seed S] [--plan FILE] [--nodes N]
+ *
+ * One line for each failure: the seed, the commit, the broken promise. `--seed S` runs one seed
+ * twice, compares the hashes, and makes the schedule of a failure smaller. What a failure leaves
+ * behind is a folder with its plan, history and logs.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { SimRandom } from '../../base/sim/random.ts'
+import { serialize } from '../checkers/history.ts'
+import { FAULT_NAMES, type FaultName, makePlan, type Plan } from './plan.ts'
+import { type RunResult, runPlan } from './sim-run.ts'
+
+const HOUR_MS = 3_600_000
+const FAILURES_MAX = 20
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    seed: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    hours: { type: 'string' },
+    nodes: { type: 'string' },
+    faults: { type: 'string' },
+    plan: { type: 'string' },
+    out: { type: 'string', default: 'dist/chaos' },
+    'keep-going': { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+})
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+function planOf(seed: number): Plan {
+  return makePlan(seed, new SimRandom(seed), {
+    ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
+    ...(values.faults === undefined ? {} : { faults: faultNames(values.faults) }),
+  })
+}
+
+function faultNames(list: string): FaultName[] {
+  return list.split(',').map((name) => {
+    const found = FAULT_NAMES.find((known) => known === name)
+    if (found === undefined)
+      throw new Error(`no fault ${name}; there are ${FAULT_NAMES.join(', ')}`)
+    return found
+  })
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+  } catch {
+    return 'unknown'
+  }
+}
+
+function describe(plan: Plan): string {
+  const kinds = new Set(plan.faults.map(({ name }) => name))
+  return `${plan.nodes} nodes, ${plan.actors.length} clients, ${plan.faults.length} faults (${[...kinds].join(' ')})`
+}
+
+function report(result: RunResult): void {
+  const { plan, violations } = result
+  const [first] = violations
+  const folder = join(values.out, `seed-${plan.seed}`)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'plan.json'), `${JSON.stringify(plan, null, 1)}\n`)
+  writeFileSync(join(folder, 'history.jsonl'), serialize(result.history))
+  for (const [node, log] of result.logs) writeFileSync(join(folder, `${node}.log`), log)
+  writeFileSync(
+    join(folder, 'violations.txt'),
+    violations.map(({ checker, message }) => `${checker}: ${message}\n`).join(''),
+  )
+  const summary = first?.message.split('\n')[0]?.slice(0, 200)
+  print(
+    `FAIL seed ${plan.seed} commit ${commit()} ${first?.checker}: ${summary} [${violations.length}, ${folder}]`,
+  )
+}
+
+async function runSeeds(): Promise<number> {
+  const from = Number(values.from)
+  const seeds = values.seeds === undefined ? Number.POSITIVE_INFINITY : Number(values.seeds)
+  const hours = values.hours === undefined ? Number.POSITIVE_INFINITY : Number(values.hours)
+  const isBounded = Number.isFinite(seeds) || Number.isFinite(hours)
+  const count = isBounded ? seeds : 20
+  const startedMs = performance.now()
+  let [virtualMs, events, acknowledged, failures, done] = [0, 0, 0, 0, 0]
+  for (; done < count && virtualMs < hours * HOUR_MS; done++) {
+    const result = await runPlan(planOf(from + done))
+    virtualMs += result.virtualMs
+    events += result.eventCount
+    acknowledged += result.acknowledged
+    if (values.verbose) print(`seed ${from + done} ${result.traceHash} ${describe(result.plan)}`)
+    if (result.violations.length === 0) continue
+    report(result)
+    if (++failures >= FAILURES_MAX && !values['keep-going']) break
+  }
+  const realMs = performance.now() - startedMs
+  print(
+    `${done} seeds, ${failures} failures, ${(virtualMs / HOUR_MS).toFixed(2)} virtual hours, ` +
+      `${acknowledged} records acknowledged, ${(virtualMs / realMs).toFixed(0)} x real time, ` +
+      `${((realMs * 1000) / events).toFixed(1)} us an event`,
+  )
+  return failures
+}
+
+async function runOne(plan: Plan): Promise<number> {
+  const startedMs = performance.now()
+  const result = await runPlan(plan)
+  const ratio = result.virtualMs / (performance.now() - startedMs)
+  const again = await runPlan(plan)
+  const isSame = result.traceHash === again.traceHash
+  print(
+    `seed ${plan.seed} ${result.traceHash} ${describe(plan)}, ${result.acknowledged} records ` +
+      `acknowledged, ${result.eventCount} events, ${ratio.toFixed(0)} x real time`,
+  )
+  if (!isSame) print(`FAIL seed ${plan.seed}: the second run is another one: ${again.traceHash}`)
+  if (result.violations.length > 0) report(result)
+  for (const { checker, message } of result.violations.slice(0, 10)) print(`${checker}: ${message}`)
+  return result.violations.length + (isSame ? 0 : 1)
+}
+
+async function main(): Promise<number> {
+  if (values.plan !== undefined)
+    return runOne(JSON.parse(readFileSync(values.plan, 'utf8')) as Plan)
+  if (values.seed !== undefined) return runOne(planOf(Number(values.seed)))
+  return runSeeds()
+}
+
+process.exitCode = (await main()) === 0 ? 0 : 1

@@ -1,0 +1,55 @@
+/**
+ * Looks into the nodes while they run, now and then: who claims to lead what, and how far each
+ * watermark is. What must never happen at all is found by checkers of what is noted here.
+ */
+import type { SimCluster } from './cluster.ts'
+import type { Recorder } from './recorder.ts'
+
+const LOOK_US = 100_000
+
+export class Watch {
+  readonly #cluster: SimCluster
+  readonly #recorder: Recorder
+  readonly #leaders = new Set<string>()
+  readonly #watermarks = new Map<string, number>()
+  #isOver = false
+
+  constructor(cluster: SimCluster, recorder: Recorder) {
+    this.#cluster = cluster
+    this.#recorder = recorder
+  }
+
+  start(): void {
+    this.#cluster.sim.scheduler.after(LOOK_US, 'watch', () => {
+      if (this.#isOver) return
+      this.#look()
+      this.start()
+    })
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+
+  #look(): void {
+    const atMs = this.#recorder.nowMs
+    for (const { id, boots, running } of this.#cluster.running) {
+      for (const partition of running!.partitions.all()) {
+        const scope = `${partition.topicId}-${partition.index}`
+        if (partition.isLeader) this.#leads({ scope, epoch: partition.leaderEpoch, node: id, atMs })
+        const offset = partition.highWatermark
+        const key = `${scope}/${id}/${boots}`
+        if (this.#watermarks.get(key) === offset) continue
+        this.#watermarks.set(key, offset)
+        this.#recorder.add({ op: 'watermark', scope, node: id, boot: boots, offset, atMs })
+      }
+    }
+  }
+
+  #leads(claim: { scope: string; epoch: number; node: number; atMs: number }): void {
+    const key = `${claim.scope}/${claim.epoch}/${claim.node}`
+    if (this.#leaders.has(key)) return
+    this.#leaders.add(key)
+    this.#recorder.add({ op: 'leader', ...claim })
+  }
+}
