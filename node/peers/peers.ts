@@ -1,0 +1,177 @@
+/**
+ * All other nodes, and what is known of whether they live. One link to each, whether or not there
+ * is anything to say: a death is noticed by all, at once.
+ */
+import { assert } from '../../base/assert.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import {
+  type Rpc,
+  RpcError,
+  type RpcPeer,
+  type RpcStream,
+  type RpcStreamHandler,
+} from '../../base/rpc.ts'
+import type { RemoteNode, SelfIdentity } from './hello.ts'
+import { type LinkEvents, type PeerAddress, PeerLink } from './link.ts'
+import { RefusalLog } from './refusal-log.ts'
+
+export interface PeersParts {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly rpc: Rpc
+  readonly self: SelfIdentity
+}
+
+export interface PeerState {
+  readonly nodeId: number
+  readonly address: PeerAddress
+  readonly isUp: boolean
+  /** Nothing listens there: the process is dead. */
+  readonly isDead: boolean
+  /** Who answered last. */
+  readonly remote: RemoteNode | undefined
+}
+
+/**
+ * `incarnationId` names the process that died, when we had met it: a newer one may live already.
+ * Told again every second for as long as nothing listens at the node's address.
+ */
+export type DeathListener = (nodeId: number, incarnationId: string | undefined) => void
+
+export class Peers {
+  readonly #parts: PeersParts
+  readonly #links = new Map<number, PeerLink>()
+  readonly #deathListeners = new Set<DeathListener>()
+  readonly #upListeners = new Set<(remote: RemoteNode) => void>()
+  readonly #downListeners = new Set<(nodeId: number) => void>()
+  readonly #refusals: RefusalLog
+  readonly #events: LinkEvents
+  #isClosed = false
+
+  constructor(parts: PeersParts) {
+    this.#parts = parts
+    this.#refusals = new RefusalLog(parts)
+    this.#events = this.#listen()
+  }
+
+  /** Whom to be connected with, and where they are. Replaces what was said before. */
+  setNodes(addresses: ReadonlyMap<number, PeerAddress>): void {
+    if (this.#isClosed) return
+    for (const [nodeId, link] of [...this.#links]) {
+      const address = addresses.get(nodeId)
+      if (address?.host === link.address.host && address.port === link.address.port) continue
+      this.#links.delete(nodeId)
+      link.close()
+      if (link.remote !== undefined) for (const run of this.#downListeners) run(nodeId)
+    }
+    for (const [id, { host, port }] of addresses) {
+      if (id === this.#parts.self.nodeId || this.#links.has(id)) continue
+      this.#links.set(id, new PeerLink(this.#parts, { id, host, port }, this.#events))
+    }
+  }
+
+  /**
+   * Streams and calls to one node; may be kept. Streams begin with a hello, of which the caller
+   * sees nothing. They fail at once ('unavailable') while the node is known not to answer.
+   */
+  peer(nodeId: number): RpcPeer {
+    assert(nodeId !== this.#parts.self.nodeId, 'a node does not call itself')
+    return {
+      stream: (method, handler) => this.#stream(nodeId, method, handler),
+      call: (method, request, timeoutMs) =>
+        this.#links.get(nodeId)?.call(method, request, timeoutMs) ??
+        Promise.reject(unknownNode(nodeId)),
+      close() {},
+    }
+  }
+
+  isUp(nodeId: number): boolean {
+    return this.#links.get(nodeId)?.isUp === true
+  }
+
+  /** False: a stream would fail at once. */
+  isOpen(nodeId: number): boolean {
+    return this.#links.get(nodeId)?.isOpen === true
+  }
+
+  isDead(nodeId: number): boolean {
+    return this.#links.get(nodeId)?.isRefusing === true
+  }
+
+  /** By node id. */
+  states(): PeerState[] {
+    return [...this.#links.values()]
+      .map(({ nodeId, address, isUp, isRefusing, remote }) => {
+        return { nodeId, address, isUp, isDead: isRefusing, remote }
+      })
+      .sort((a, b) => a.nodeId - b.nodeId)
+  }
+
+  /** Returns the way to end it. */
+  onDead(listener: DeathListener): () => void {
+    return add(this.#deathListeners, listener)
+  }
+
+  /** A connection stands. */
+  onUp(listener: (remote: RemoteNode) => void): () => void {
+    return add(this.#upListeners, listener)
+  }
+
+  /** A connection broke, for whatever reason. */
+  onDown(listener: (nodeId: number) => void): () => void {
+    return add(this.#downListeners, listener)
+  }
+
+  /** A node has called us: it lives, so that it is worth calling it now. */
+  heardFrom(nodeId: number): void {
+    this.#links.get(nodeId)?.nudge()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const link of this.#links.values()) link.close()
+    this.#links.clear()
+  }
+
+  #stream(nodeId: number, method: string, handler: RpcStreamHandler): RpcStream {
+    const link = this.#links.get(nodeId)
+    if (link !== undefined) return link.stream(method, handler)
+    const error = unknownNode(nodeId)
+    this.#parts.clock.soon(() => handler.onClose(error))
+    return { remote: `node ${nodeId}`, send: () => false, end() {}, cancel() {} }
+  }
+
+  #listen(): LinkEvents {
+    const { logger } = this.#parts
+    return {
+      onUp: (link, remote) => {
+        this.#refusals.forget(link.nodeId)
+        logger.info('connected with a node', { peer: link.nodeId, version: remote.softwareVersion })
+        for (const run of [...this.#upListeners]) run(remote)
+      },
+      onDown: (link, error) => {
+        const reason = error?.message ?? 'it ended the connection'
+        logger.info('the connection with a node broke', { peer: link.nodeId, reason })
+        for (const run of [...this.#downListeners]) run(link.nodeId)
+      },
+      onDead: (link, incarnationId, isNews) => {
+        if (isNews) logger.warn('the process of a node has ended', { peer: link.nodeId })
+        for (const run of [...this.#deathListeners]) run(link.nodeId, incarnationId)
+      },
+      onRefused: (link, sentence) => {
+        const { host, port } = link.address
+        this.#refusals.say(link.nodeId, sentence, `${host}:${port}`)
+      },
+    }
+  }
+}
+
+function add<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+function unknownNode(nodeId: number): RpcError {
+  return new RpcError('unavailable', `node ${nodeId} is not known here`)
+}
