@@ -96,7 +96,8 @@ export class PrometheusMetrics implements Metrics {
       collectDefaultMetrics({ register: this.#process })
       for (const name of MISNAMED) this.#process.removeSingleMetric(name)
     }
-    const text = await this.#process.metrics()
+    // The library's way to write what is not a number is its own.
+    const text = (await this.#process.metrics()).replace(/ Nan$/gm, ' NaN')
     return exposition === 'openmetrics' ? asOpenMetrics(text) : `${text}\n`
   }
 
