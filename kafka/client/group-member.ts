@@ -82,11 +82,32 @@ export class GroupMember {
     }
   }
 
-  /** Throws KafkaError, unless the group has changed: then `mustRejoin` is set. */
+  /**
+   * Resolves when all is committed, or `mustRejoin` is set because the group has changed. Throws
+   * KafkaError and ClientError; a coordinator that moves is waited for first.
+   */
   async commit(
     positions: readonly { topic: string; partition: number; offset: number }[],
   ): Promise<void> {
     if (positions.length === 0 || this.#generation === -1) return
+    const deadlineMs = this.#cluster.clock.monotonicMs() + this.#cluster.options.timeoutMs
+    for (;;) {
+      const errors = await this.#commitOnce(positions)
+      for (const error of errors) {
+        if (!this.#react(error)) check(error, `commit of group ${this.#options.group}`)
+      }
+      if (errors.length === 0 || this.#mustRejoin) return
+      if (this.#cluster.clock.monotonicMs() > deadlineMs) {
+        check(errors[0]!, `commit of group ${this.#options.group}`)
+      }
+      await this.#cluster.pause(RETRY_MS)
+    }
+  }
+
+  /** The error codes of partitions that were not committed. */
+  async #commitOnce(
+    positions: readonly { topic: string; partition: number; offset: number }[],
+  ): Promise<number[]> {
     const connection = await this.#connection()
     const answer = await connection.request(
       offsetCommit,
@@ -108,11 +129,9 @@ export class GroupMember {
       this.#cluster.options.timeoutMs,
       Math.min(connection.version(offsetCommit as never), BY_NAME),
     )
-    for (const { partitions } of answer.topics) {
-      for (const { errorCode } of partitions) {
-        if (!this.#react(errorCode)) check(errorCode, `commit of group ${this.#options.group}`)
-      }
-    }
+    return answer.topics.flatMap(({ partitions }) =>
+      partitions.map(({ errorCode }) => errorCode).filter((errorCode) => errorCode !== 0),
+    )
   }
 
   /** Leaves, so that the others need not wait for the session to end. */
