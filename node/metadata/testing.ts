@@ -80,13 +80,20 @@ export function imageOf(
   return replay(base, records, base.offset + records.length, 1).image
 }
 
+class FixtureLife {
+  isAlive = true
+  run(act: () => void): void {
+    if (this.isAlive) act()
+  }
+}
+
 /** A machine with a metadata log; `start` as often as a test wants. */
 export class QuorumFixture {
   readonly scheduler = new Scheduler()
   readonly random: SimRandom
   readonly disk: SimDisk
   readonly fatal: unknown[] = []
-  #life = { isAlive: true }
+  #life = new FixtureLife()
 
   constructor(seed: number) {
     this.random = new SimRandom(seed)
@@ -100,7 +107,7 @@ export class QuorumFixture {
 
   /** A new life of the node on what the disk has. */
   start(): Promise<SingleVoter> {
-    this.#life = { isAlive: true }
+    this.#life = new FixtureLife()
     return this.complete(this.#start(new SimClock(this.scheduler, this.#life)))
   }
 
