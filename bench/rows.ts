@@ -11,6 +11,7 @@ import {
   type NewTopic,
   waitUntilWritable,
 } from '../chaos-tests/cluster/wire.ts'
+import { type Fault, failoverRow, groupStartRow } from './failover.ts'
 import type { LoadJob } from './load.ts'
 import {
   cpuSeconds,
@@ -234,6 +235,14 @@ function manyRow(name: string, topics: readonly NewTopic[], inShort: boolean): R
   }
 }
 
+const failover = (fault: Fault, count: number): Row => ({
+  name: `failover-${fault}`,
+  isStory: true,
+  runs: 1,
+  inShort: false,
+  run: (context) => failoverRow(context, fault, count),
+})
+
 const DURABLE = { acks: -1, connections: 50, inFlight: 5 }
 const SYNCED = { ...SHORT_LIVED, 'flush.messages': '1' }
 const thousand = Array.from({ length: 1000 }, (_, i) => ({ name: `many-${i}`, partitions: 1 }))
@@ -260,6 +269,10 @@ export const ROWS: readonly Row[] = [
   produceRow('durable-250-50', { ...DURABLE, partitions: 50 }, SYNCED, false),
   { name: 'start', isStory: true, runs: 3, inShort: true, run: startRow },
   { name: 'idle', isStory: true, runs: 1, inShort: false, run: idleRow },
+  { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
+  failover('kill', 20),
+  failover('stop', 10),
+  failover('restart', 10),
   manyRow('topics-1000', thousand, false),
   manyRow('partitions-10000', tenThousand, false),
 ]

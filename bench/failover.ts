@@ -1,0 +1,184 @@
+/*
+ * What a producer notices when a node of three goes: one record at a time with acks=all, quick
+ * retries, and the time between the last acknowledgement before and the first one after.
+ */
+
+import { realClock } from '../base/real/clock.ts'
+import { realNetwork } from '../base/real/network.ts'
+import { type ServerProcess, sleep } from '../chaos-tests/cluster/processes.ts'
+import { ServerGroup } from '../chaos-tests/cluster/server-group.ts'
+import { createTopics } from '../kafka/api/19-create-topics.ts'
+import { Cluster } from '../kafka/client/cluster.ts'
+import { Producer } from '../kafka/client/producer.ts'
+import type { Figures, RowContext } from './rows.ts'
+
+export type Fault = 'kill' | 'stop' | 'restart'
+
+const NODES = 3
+const TOPIC = 'failover'
+/** A request that a silent leader holds is given up after this time. */
+const REQUEST_TIMEOUT_MS = 500
+const SETTLE_MS = 1500
+const GIVE_UP_MS = 60_000
+
+/** Sends one record after the other, and remembers when each was acknowledged. */
+class Writer {
+  lastAckMs = 0
+  count = 0
+  longestGapMs = 0
+  readonly #producer: Producer
+  #isStopped = false
+  #ended: Promise<void> = Promise.resolve()
+
+  constructor(cluster: Cluster) {
+    this.#producer = new Producer(cluster, { deliveryTimeoutMs: GIVE_UP_MS })
+  }
+
+  start(): void {
+    this.#ended = this.#run()
+  }
+
+  stop(): Promise<void> {
+    this.#isStopped = true
+    return this.#ended
+  }
+
+  async #run(): Promise<void> {
+    const value = Buffer.alloc(100)
+    while (!this.#isStopped) {
+      await this.#producer.send(TOPIC, [{ value, partition: 0 }])
+      const nowMs = performance.now()
+      if (this.lastAckMs > 0)
+        this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.lastAckMs)
+      this.lastAckMs = nowMs
+      this.count++
+    }
+  }
+}
+
+async function leaderOf(cluster: Cluster): Promise<number> {
+  const leaders = await cluster.leaders(TOPIC)
+  return leaders[0]!
+}
+
+/** Until every replica is in sync again, so that the next fault meets a whole cluster. */
+async function waitUntilWhole(cluster: Cluster): Promise<void> {
+  const until = performance.now() + GIVE_UP_MS
+  for (;;) {
+    try {
+      const { topics } = await cluster.metadata([TOPIC])
+      if (topics[0]?.partitions[0]?.isrNodes.length === NODES) return
+    } catch {
+      // The node that was asked is the one that is gone.
+    }
+    if (performance.now() > until) throw new Error('the cluster did not become whole again')
+    await sleep(50)
+  }
+}
+
+async function inflict(fault: Fault, node: ServerProcess): Promise<void> {
+  if (fault === 'kill') await node.kill()
+  else if (fault === 'stop') node.signal('SIGSTOP')
+  else await node.stop()
+}
+
+async function mend(fault: Fault, node: ServerProcess): Promise<void> {
+  if (fault === 'stop') node.signal('SIGCONT')
+  else await node.start()
+}
+
+/** Milliseconds without an acknowledgement, for each of `count` faults of the partition's leader. */
+async function gaps(group: ServerGroup, fault: Fault, count: number): Promise<number[]> {
+  const options = {
+    bootstrap: group.nodes.map((node) => node.bootstrap),
+    clientId: 'failover',
+    timeoutMs: REQUEST_TIMEOUT_MS,
+  }
+  const parts = { network: realNetwork, clock: realClock }
+  const observer = new Cluster(parts, options)
+  const own = new Cluster(parts, options)
+  const writer = new Writer(own)
+  const found: number[] = []
+  try {
+    await observer.request(
+      undefined,
+      createTopics,
+      {
+        topics: [
+          { name: TOPIC, numPartitions: 1, replicationFactor: NODES, assignments: [], configs: [] },
+        ],
+        timeoutMs: GIVE_UP_MS,
+        validateOnly: false,
+      },
+      GIVE_UP_MS,
+    )
+    writer.start()
+    for (let i = 0; i < count; i++) {
+      await waitUntilWhole(observer)
+      await sleep(SETTLE_MS)
+      const node = group.nodes[(await leaderOf(observer)) - 1]!
+      writer.longestGapMs = 0
+      const countBefore = writer.count
+      await inflict(fault, node)
+      const until = performance.now() + GIVE_UP_MS
+      while (writer.count < countBefore + 20 && performance.now() < until) await sleep(5)
+      await sleep(SETTLE_MS)
+      found.push(writer.longestGapMs)
+      await mend(fault, node)
+    }
+    await waitUntilWhole(observer)
+  } finally {
+    await writer.stop()
+    await own.close()
+    await observer.close()
+  }
+  return found
+}
+
+export async function failoverRow(
+  { target }: RowContext,
+  fault: Fault,
+  count: number,
+): Promise<Figures> {
+  const group = await ServerGroup.start({ ...target.options, count: NODES })
+  try {
+    const sorted = (await gaps(group, fault, count)).sort((a, b) => a - b)
+    return {
+      'p50 ms': sorted[Math.floor(sorted.length / 2)]!,
+      'max ms': sorted.at(-1)!,
+      faults: count,
+    }
+  } finally {
+    await group.remove()
+  }
+}
+
+/** Seconds from the start of three processes to the first record that all three have. */
+export async function groupStartRow({ target }: RowContext): Promise<Figures> {
+  const group = await ServerGroup.prepare({ ...target.options, count: NODES })
+  const options = {
+    bootstrap: group.nodes.map((node) => node.bootstrap),
+    clientId: 'start',
+    timeoutMs: 2000,
+  }
+  const first = async (): Promise<number> => {
+    const beganMs = performance.now()
+    await Promise.all(group.nodes.map((node) => node.launch()))
+    const cluster = new Cluster({ network: realNetwork, clock: realClock }, options)
+    const value = Buffer.from('first')
+    try {
+      await new Producer(cluster, { deliveryTimeoutMs: GIVE_UP_MS }).send(TOPIC, [{ value }])
+    } finally {
+      await cluster.close()
+    }
+    return (performance.now() - beganMs) / 1000
+  }
+  try {
+    await Promise.all(group.nodes.map((node) => node.format()))
+    const fresh = await first()
+    await group.stop()
+    return { 'fresh s': fresh, 'restart s': await first() }
+  } finally {
+    await group.remove()
+  }
+}
