@@ -10,6 +10,8 @@ export const CLUSTER_STATUS = 'cluster/status'
 export interface RpcMethod {
   readonly name: string
   readonly isStream: boolean
+  /** Default: `grpcPath` of the name. */
+  readonly path?: string
 }
 
 /** All of the .proto files. */

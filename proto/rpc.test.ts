@@ -6,18 +6,34 @@ import { RealNetwork } from '../base/real/network.ts'
 import { RpcError, type RpcService, type RpcStreamHandler } from '../base/rpc.ts'
 import { realDriver } from '../base/suites/driver.ts'
 import { rpcSuite } from '../base/suites/rpc-suite.ts'
+import type { RpcMethod } from './methods.ts'
 import { GrpcRpc } from './rpc.ts'
 
 const host = '127.0.0.1'
 
-rpcSuite('gRPC', () => ({ rpc: new GrpcRpc({ clock: realClock }), host, ...realDriver }))
+/** Those of the suite. */
+const methods: readonly RpcMethod[] = [
+  { name: 'test/stream', isStream: true },
+  { name: 'test/denied', isStream: true, path: '/odradek.Test/DeniedStream' },
+  { name: 'test/denied', isStream: false },
+  { name: 'test/echo', isStream: false },
+  { name: 'test/never', isStream: false },
+]
+const newRpc = (messageBytesMax?: number) =>
+  new GrpcRpc({
+    clock: realClock,
+    methods,
+    ...(messageBytesMax === undefined ? {} : { messageBytesMax }),
+  })
+
+rpcSuite('gRPC', () => ({ rpc: newRpc(), host, ...realDriver }))
 
 const ignore: RpcStreamHandler = { onMessage() {}, onDrain() {}, onClose() {} }
 const echo: RpcService = { onStream: () => ignore, onCall: async (_method, request) => request }
 
 describe('proto/rpc', () => {
   it('finds a silent peer in under a second', async () => {
-    const rpc = new GrpcRpc({ clock: realClock })
+    const rpc = newRpc()
     const server = await rpc.serve({ host, port: 0 }, echo)
     const proxy = await silentProxy(server.port)
     const peer = rpc.peer({ host, port: proxy.port })
@@ -41,7 +57,7 @@ describe('proto/rpc', () => {
   })
 
   it('refuses messages that are too large, and goes on', async () => {
-    const rpc = new GrpcRpc({ clock: realClock, messageBytesMax: 100_000 })
+    const rpc = newRpc(100_000)
     const server = await rpc.serve({ host, port: 0 }, echo)
     const peer = rpc.peer({ host, port: server.port })
     await assert.rejects(
@@ -54,7 +70,7 @@ describe('proto/rpc', () => {
   })
 
   it('says in one sentence that a port is taken', async () => {
-    const rpc = new GrpcRpc({ clock: realClock })
+    const rpc = newRpc()
     const server = await rpc.serve({ host, port: 0 }, echo)
     const { port } = server
     await assert.rejects(rpc.serve({ host, port }, echo), (error: unknown) => {

@@ -1,8 +1,7 @@
 /**
- * Rpc over gRPC, and the only door to grpc-js. Two gRPC methods carry everything: a stream in both
- * directions and a unary call, whose messages are opaque bytes that no serializer touches; which of
- * our methods is meant stands in the metadata. The receiver of much data is the gRPC client,
- * because only a client can widen its flow-control window.
+ * Rpc over gRPC, and the only door to grpc-js. Our methods are those of the .proto files; messages
+ * are bytes that no serializer touches here, since who sends them has encoded them. The receiver of
+ * much data is the gRPC client, because only a client can widen its flow-control window.
  *
  * A server that loses its client sees 'cancelled', whatever the reason was.
  */
@@ -20,8 +19,8 @@ import {
   type RpcStreamHandler,
 } from '../base/rpc.ts'
 import { asBuffer, GrpcStream } from './grpc-stream.ts'
+import { grpcPath, METHODS, type RpcMethod } from './methods.ts'
 
-const METHOD_KEY = 'odradek-method'
 const MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 const FLOW_CONTROL_WINDOW_BYTES = 4 * 1024 * 1024
 /** Together under a second: how long a peer may be silent. */
@@ -40,13 +39,6 @@ const OPAQUE = {
   responseSerialize: passThrough,
   responseDeserialize: passThrough,
 }
-const STREAM_PATH = '/odradek.Transport/Stream'
-const CALL_PATH = '/odradek.Transport/Call'
-const TRANSPORT: grpc.ServiceDefinition = {
-  stream: { path: STREAM_PATH, requestStream: true, responseStream: true, ...OPAQUE },
-  call: { path: CALL_PATH, requestStream: false, responseStream: false, ...OPAQUE },
-}
-
 const STATUS_OF_CODE: Readonly<Record<RpcError['code'], grpc.status>> = {
   refused: grpc.status.UNAVAILABLE,
   unavailable: grpc.status.UNAVAILABLE,
@@ -67,15 +59,19 @@ interface Address {
 export interface GrpcRpcOptions {
   readonly clock: Clock
   readonly messageBytesMax?: number
+  /** Default: those of the .proto files. */
+  readonly methods?: readonly RpcMethod[]
 }
 
 export class GrpcRpc implements Rpc {
   readonly #clock: Clock
   readonly #options: grpc.ChannelOptions
+  readonly #methods: readonly RpcMethod[]
 
   constructor(options: GrpcRpcOptions) {
     const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX
     this.#clock = options.clock
+    this.#methods = options.methods ?? METHODS
     this.#options = {
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
@@ -90,17 +86,21 @@ export class GrpcRpc implements Rpc {
       'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
     })
     const streams = new Set<GrpcStream>()
-    server.addService(TRANSPORT, {
-      stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) =>
-        this.#accept(call, service, streams),
-      call: answer(service),
-    })
+    const implementation: grpc.UntypedServiceImplementation = {}
+    for (const { name, isStream } of this.#methods) {
+      implementation[keyOf(name, isStream)] = isStream
+        ? (call: grpc.ServerDuplexStream<Buffer, Buffer>) =>
+            this.#accept(call, service.onStream.bind(service, name), streams)
+        : answer(service, name)
+    }
+    server.addService(definitionOf(this.#methods), implementation)
     const port = await bind(server, options)
     return new GrpcServer(server, port, { clock: this.#clock, streams })
   }
 
   peer(options: Address): RpcPeer {
-    return new GrpcPeer(this.#clock, hostPort(options), {
+    const parts = { clock: this.#clock, methods: this.#methods, remote: hostPort(options) }
+    return new GrpcPeer(parts, {
       ...this.#options,
       'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
       'grpc.initial_reconnect_backoff_ms': RECONNECT_AFTER_MS,
@@ -114,7 +114,7 @@ export class GrpcRpc implements Rpc {
 
   #accept(
     call: grpc.ServerDuplexStream<Buffer, Buffer>,
-    service: RpcService,
+    onStream: (stream: RpcStream) => RpcStreamHandler,
     owner: Set<GrpcStream>,
   ): void {
     const parts = { clock: this.#clock, owner, remote: call.getPeer() }
@@ -125,7 +125,7 @@ export class GrpcRpc implements Rpc {
     call.on('error', () => {})
     call.on('cancelled', () => stream.close(new RpcError('cancelled', stream.remote)))
     try {
-      stream.attach(service.onStream(methodOf(call.metadata), stream))
+      stream.attach(onStream(stream))
     } catch (error) {
       stream.breakOff(asRpcError(error))
       return
@@ -170,22 +170,30 @@ class GrpcServer implements RpcServer {
   }
 }
 
+interface PeerParts {
+  readonly clock: Clock
+  readonly methods: readonly RpcMethod[]
+  readonly remote: string
+}
+
 class GrpcPeer implements RpcPeer {
   readonly #clock: Clock
   readonly #remote: string
+  readonly #paths: ReadonlyMap<string, string>
   readonly #client: grpc.Client
   readonly #streams = new Set<GrpcStream>()
   readonly #calls = new Set<grpc.ClientUnaryCall>()
 
-  constructor(clock: Clock, remote: string, options: grpc.ChannelOptions) {
-    this.#clock = clock
-    this.#remote = remote
-    this.#client = new grpc.Client(remote, grpc.credentials.createInsecure(), options)
+  constructor(parts: PeerParts, options: grpc.ChannelOptions) {
+    this.#clock = parts.clock
+    this.#remote = parts.remote
+    this.#paths = new Map(parts.methods.map((one) => [keyOf(one.name, one.isStream), pathOf(one)]))
+    this.#client = new grpc.Client(parts.remote, grpc.credentials.createInsecure(), options)
   }
 
   stream(method: string, handler: RpcStreamHandler): RpcStream {
-    const metadata = metadataOf(method)
-    const call = this.#client.makeBidiStreamRequest(STREAM_PATH, passThrough, passThrough, metadata)
+    const path = this.#path(method, true)
+    const call = this.#client.makeBidiStreamRequest(path, passThrough, passThrough)
     const parts = { clock: this.#clock, owner: this.#streams, remote: this.#remote }
     const stream = new GrpcStream({ ...parts, side: 'client' }, call, () => call.cancel())
     stream.attach(handler)
@@ -199,11 +207,10 @@ class GrpcPeer implements RpcPeer {
     return new Promise((resolve, reject) => {
       let timer: Timer | undefined
       const call = this.#client.makeUnaryRequest(
-        CALL_PATH,
+        this.#path(method, false),
         passThrough,
         passThrough,
         asBuffer(request),
-        metadataOf(method),
         (error: grpc.ServiceError | null, response?: Buffer) => {
           timer?.cancel()
           this.#calls.delete(call)
@@ -225,14 +232,38 @@ class GrpcPeer implements RpcPeer {
     for (const call of this.#calls) call.cancel()
     this.#client.close()
   }
+
+  #path(method: string, isStream: boolean): string {
+    const path = this.#paths.get(keyOf(method, isStream))
+    assert(path !== undefined, `${method} is a method`)
+    return path
+  }
 }
 
-function answer(service: RpcService) {
+function keyOf(name: string, isStream: boolean): string {
+  return `${isStream ? 'stream' : 'call'} ${name}`
+}
+
+function pathOf({ name, path }: RpcMethod): string {
+  return path ?? grpcPath(name)
+}
+
+function definitionOf(methods: readonly RpcMethod[]): grpc.ServiceDefinition {
+  const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {}
+  for (const method of methods) {
+    const { name, isStream } = method
+    const kind = { requestStream: isStream, responseStream: isStream }
+    definition[keyOf(name, isStream)] = { path: pathOf(method), ...kind, ...OPAQUE }
+  }
+  return definition
+}
+
+function answer(service: RpcService, method: string) {
   return (
     call: grpc.ServerUnaryCall<Buffer, Buffer>,
     respond: grpc.sendUnaryData<Buffer>,
   ): void => {
-    service.onCall(methodOf(call.metadata), call.request, call.getPeer()).then(
+    service.onCall(method, call.request, call.getPeer()).then(
       (response) => respond(null, asBuffer(response)),
       (error: unknown) => respond(statusOf(asRpcError(error))),
     )
@@ -254,17 +285,6 @@ function bind(server: grpc.Server, options: Address): Promise<number> {
 
 function hostPort({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
-function metadataOf(method: string): grpc.Metadata {
-  assert(method.includes('/'), 'a method is named service/method')
-  const metadata = new grpc.Metadata()
-  metadata.set(METHOD_KEY, method)
-  return metadata
-}
-
-function methodOf(metadata: grpc.Metadata): string {
-  return String(metadata.get(METHOD_KEY)[0] ?? '')
 }
 
 function statusOf(error: RpcError): grpc.ServerErrorResponse {
@@ -295,6 +315,7 @@ function codeOf(status: {
     case grpc.status.RESOURCE_EXHAUSTED:
       return 'too-large'
     case grpc.status.PERMISSION_DENIED:
+    case grpc.status.UNIMPLEMENTED:
       return 'denied'
     case grpc.status.CANCELLED:
       return 'cancelled'

@@ -72,9 +72,11 @@ class ClientGreeting implements RpcStreamHandler {
     else if (hello.refusal !== '') this.#refuse(hello.refusal)
     else {
       const refusal = refusalOf(self, hello, toNodeId)
-      if (refusal !== undefined) return this.#refuse(refusal)
-      this.#isGreeted = true
-      this.#options.onGreeted?.(remoteOf(hello))
+      if (refusal !== undefined) this.#refuse(refusal)
+      else {
+        this.#isGreeted = true
+        this.#options.onGreeted?.(remoteOf(hello))
+      }
     }
   }
 
@@ -125,16 +127,24 @@ export class ServerGreeting implements RpcStreamHandler {
     const { self, stream } = this.#options
     this.#timer.cancel()
     const hello = helloIn(message)
-    if (hello === undefined) return this.#refuse('a stream begins with a hello', ANY_NODE)
-    const refusal = refusalOf(self, hello, ANY_NODE)
-    if (refusal !== undefined) return this.#refuse(refusal, hello.nodeId)
+    const nodeId = hello?.nodeId ?? ANY_NODE
+    const refusal =
+      hello === undefined
+        ? 'a stream begins with a hello'
+        : (refusalOf(self, hello, ANY_NODE) ?? this.#accept(hello))
+    if (refusal !== undefined) this.#refuse(refusal, nodeId)
+    else stream.send(firstFrame.encode({ hello: helloOf(self, nodeId) }))
+  }
+
+  /** Why the stream is not wanted. */
+  #accept(hello: Hello): string | undefined {
     try {
       this.#inner = this.#options.accept(remoteOf(hello))
+      return undefined
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error
-      return this.#refuse(error.message, hello.nodeId)
+      if (error instanceof RpcError) return error.message
+      throw error
     }
-    stream.send(firstFrame.encode({ hello: helloOf(self, hello.nodeId) }))
   }
 
   #refuse(sentence: string, nodeId: number): void {
