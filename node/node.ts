@@ -136,8 +136,27 @@ export class Node {
       topicLogConfig(overridesOf(quorum.image, RESOURCE.topic, topic), current())
     await store.openLogs((topic) => settingsOf(topic).log)
     const replicationProbe = new ReplicationProbe()
+    const epochBefore = quorum.image.brokers.get(settings.nodeId)?.epoch ?? -1
     const partitions = new Partitions(
-      { nodeId: settings.nodeId, store, clock, turn, logger, probe: replicationProbe, settingsOf },
+      {
+        nodeId: settings.nodeId,
+        store,
+        clock,
+        turn,
+        logger,
+        probe: replicationProbe,
+        settingsOf,
+        peers: { open: () => undefined },
+        isr: {
+          alterPartition: async () => ({ error: 7, leaderEpoch: -1, partitionEpoch: -1, isr: [] }),
+        },
+        lagMaxMs: () => current().number('replica.lag.time.max.ms'),
+        brokerEpoch: (image) => {
+          const epoch = image.brokers.get(settings.nodeId)?.epoch ?? -1
+          return epoch > epochBefore ? epoch : -1
+        },
+        onFailedReplica: () => {},
+      },
       quorum.image,
     )
     const controller = new Controller({ quorum, random, logger, settings: current })

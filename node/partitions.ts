@@ -13,8 +13,12 @@ import type { DataPort, LeaderHint, NodeEndpoint, TopicPort } from '../kafka/bro
 import type { LogConfig } from '../log/config.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { LogStore } from '../log/store.ts'
+import { Fetchers } from '../replication/fetchers.ts'
+import type { IsrPort } from '../replication/isr.ts'
 import { Partition, type PartitionParts } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
+import { ReplicaService } from '../replication/service.ts'
+import type { ReplicaTransport } from '../replication/transport.ts'
 import type { MetadataDelta } from './metadata/apply.ts'
 import {
   endpointOf,
@@ -22,10 +26,13 @@ import {
   type PartitionImage,
   RESOURCE,
   type TopicImage,
+  topicById,
 } from './metadata/image.ts'
 
 /** How often produce requests that wait too long are looked for. */
 const SWEEP_MS = 25
+/** How often in-sync sets that may have to change are looked at. */
+const WATCH_MS = 250
 
 export const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
   '__consumer_offsets',
@@ -52,6 +59,32 @@ export interface PartitionsParts {
   readonly logger: Logger
   readonly probe: ReplicationProbe
   settingsOf(topic: string): TopicSettings
+  /** Streams to the nodes that lead what is followed here. */
+  readonly peers: ReplicaPeers
+  /** The controller, for changes of the ISR. */
+  readonly isr: IsrPort
+  /** `replica.lag.time.max.ms`, as it is now. */
+  lagMaxMs(): number
+  /**
+   * The broker epoch of this process; -1 until the image has its registration. What the image says
+   * before that is of an earlier process: its records may be lost, so nothing is led in its epochs.
+   */
+  brokerEpoch(image: MetadataImage): number
+  /** A replica here failed: its leadership is to be given up, its directory looked at. */
+  onFailedReplica(replica: FailedReplica): void
+}
+
+/** A small port to node/peers: streams that have proved who is at the other end. */
+export type ReplicaPeers = ReplicaTransport
+
+export interface FailedReplica {
+  readonly topicId: string
+  readonly topic: string
+  readonly index: number
+  readonly leaderEpoch: number
+  readonly isLeader: boolean
+  readonly directory: string
+  readonly error: unknown
 }
 
 class HostedTopic implements TopicPort {
@@ -75,10 +108,18 @@ export class Partitions implements DataPort {
   readonly #byName = new Map<string, HostedTopic>()
   readonly #byId = new Map<string, HostedTopic>()
   readonly #waiting = new Set<Partition>()
+  readonly #watched = new Set<Partition>()
+  readonly #fetchers: Fetchers
+  /** Takes the streams of this node's followers. */
+  readonly service: ReplicaService
   readonly #work = new Set<Promise<void>>()
   readonly #listeners: LeadershipListener[] = []
   #image: MetadataImage
   #sweep: Timer | undefined
+  #watch: Timer | undefined
+  #brokerEpoch = -1
+  /** The last image without the registration of this process. */
+  #before: MetadataImage | undefined
   #isClosed = false
 
   constructor(parts: PartitionsParts, image: MetadataImage) {
@@ -89,9 +130,31 @@ export class Partitions implements DataPort {
       turn: parts.turn,
       logger: parts.logger,
       probe: parts.probe,
-      onFailure: () => {},
+      isr: parts.isr,
+      lagMaxMs: () => parts.lagMaxMs(),
+      isEligible: (nodeId) => isEligible(this.#image, nodeId),
+      onFailure: (partition, error) => this.#onFailure(partition, error),
       onWaiting: (partition) => this.#onWaiting(partition),
+      onWatch: (partition) => this.#onWatch(partition),
+      onRole: (partition, ledEpoch) => this.#onRole(partition, ledEpoch),
     }
+    const { nodeId, clock, turn, logger, probe } = parts
+    this.#fetchers = new Fetchers({
+      nodeId,
+      clock,
+      turn,
+      logger,
+      probe,
+      transport: parts.peers,
+      brokerEpoch: () => this.#brokerEpoch,
+    })
+    this.service = new ReplicaService({
+      clock,
+      turn,
+      logger,
+      probe,
+      find: (topicId, index) => this.#byId.get(topicId)?.partitions[index],
+    })
   }
 
   get image(): MetadataImage {
@@ -119,6 +182,7 @@ export class Partitions implements DataPort {
       })
       await this.#parts.store.delete(topic, partition)
     }
+    this.#register()
     for (const topic of this.#image.topics.values()) this.#host(topic)
     await this.settled()
   }
@@ -127,6 +191,7 @@ export class Partitions implements DataPort {
   apply(image: MetadataImage, delta: MetadataDelta): void {
     if (this.#isClosed) return
     this.#image = image
+    this.#register()
     for (const topic of delta.removedTopics) this.#remove(topic)
     for (const topic of delta.createdTopics) this.#host(topic)
     for (const [id, indexes] of delta.changedPartitions) {
@@ -139,6 +204,22 @@ export class Partitions implements DataPort {
       for (const index of indexes) this.#update(hosted, topic.partitions[index]!)
     }
     this.#applyConfigs(delta)
+    for (const nodeId of delta.changedBrokers) this.#fetchers.reconnect(nodeId)
+  }
+
+  /** Once this process is registered it may lead: whatever it held back is looked at again. */
+  #register(): void {
+    const before = this.#brokerEpoch
+    this.#brokerEpoch = this.#parts.brokerEpoch(this.#image)
+    if (this.#brokerEpoch < 0) this.#before = this.#image
+    if (before >= 0 || this.#brokerEpoch < 0) return
+    for (const topic of this.#byName.values()) {
+      const image = this.#image.topics.get(topic.name)
+      for (const partition of topic.partitions) {
+        const found = partition && image?.partitions[partition.index]
+        if (found !== undefined) this.#lead(partition!, found)
+      }
+    }
   }
 
   /** Resolves when every log that the image asks for is there (or has failed). */
@@ -181,7 +262,10 @@ export class Partitions implements DataPort {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#sweep?.cancel()
+    this.#watch?.cancel()
     await this.settled()
+    this.#fetchers.close()
+    this.service.close()
     for (const partition of this.all()) partition.close()
   }
 
@@ -246,15 +330,41 @@ export class Partitions implements DataPort {
   }
 
   #lead(partition: Partition, image: PartitionImage): void {
-    const wasLeader = partition.isLeader
-    const epoch = partition.leaderEpoch
-    partition.lead({ leaderId: image.leader, leaderEpoch: image.leaderEpoch, isr: image.isr })
-    if (wasLeader && (!partition.isLeader || partition.leaderEpoch !== epoch)) {
-      for (const listener of this.#listeners) listener.onResigned(partition.topic, partition.index)
+    const { leader, leaderEpoch, partitionEpoch, replicas, isr } = image
+    if (leader === this.#parts.nodeId && !this.#mayLead(partition, image)) return
+    partition.lead({ leaderId: leader, leaderEpoch, partitionEpoch, replicas, isr })
+  }
+
+  /**
+   * What an earlier process of this node led may have lost its unsynced end since, of which followers
+   * may have a part: led again in the same epoch, there would be two logs of one epoch. A partition
+   * of one replica has no followers.
+   */
+  #mayLead({ topicId, index }: Partition, image: PartitionImage): boolean {
+    if (this.#brokerEpoch < 0) return false
+    if (image.replicas.length === 1 || this.#before === undefined) return true
+    const known = topicById(this.#before, topicId)?.partitions[index]
+    return known === undefined || known.leaderEpoch < image.leaderEpoch
+  }
+
+  /** `ledEpoch`: in which this node has led until now, else -1. */
+  #onRole(partition: Partition, ledEpoch: number): void {
+    const { topic, index } = partition
+    const isSame = partition.isLeader && partition.leaderEpoch === ledEpoch
+    if (ledEpoch >= 0 && !isSame) {
+      for (const listener of this.#listeners) listener.onResigned(topic, index)
     }
-    if (partition.isLeader && (!wasLeader || partition.leaderEpoch !== epoch)) {
-      for (const listener of this.#listeners) listener.onLeading(partition)
-    }
+    this.#fetchers.update(partition)
+    this.service.reconsider(partition)
+    if (!partition.isLeader || isSame) return
+    for (const listener of this.#listeners) listener.onLeading(partition)
+  }
+
+  #onFailure(partition: Partition, error: unknown): void {
+    this.#fetchers.update(partition)
+    const { topicId, topic, index, leaderEpoch, isLeader, log } = partition
+    const { directory } = log
+    this.#parts.onFailedReplica({ topicId, topic, index, leaderEpoch, isLeader, directory, error })
   }
 
   #remove(topic: TopicImage): void {
@@ -269,8 +379,10 @@ export class Partitions implements DataPort {
         for (const listener of this.#listeners)
           listener.onResigned(partition.topic, partition.index)
       }
+      this.#fetchers.remove(partition)
       partition.close()
       this.#waiting.delete(partition)
+      this.#watched.delete(partition)
       this.#track(this.#parts.store.delete(partition.topic, partition.index))
     }
   }
@@ -299,6 +411,22 @@ export class Partitions implements DataPort {
     if (this.#sweep === undefined && !this.#isClosed) this.#scheduleSweep()
   }
 
+  #onWatch(partition: Partition): void {
+    this.#watched.add(partition)
+    if (this.#watch === undefined && !this.#isClosed) this.#scheduleWatch()
+  }
+
+  #scheduleWatch(): void {
+    this.#watch = this.#parts.clock.after(WATCH_MS, () => {
+      this.#watch = undefined
+      const nowMs = this.#parts.clock.monotonicMs()
+      for (const partition of this.#watched) {
+        if (!partition.watch(nowMs)) this.#watched.delete(partition)
+      }
+      if (this.#watched.size > 0 && !this.#isClosed) this.#scheduleWatch()
+    })
+  }
+
   #scheduleSweep(): void {
     this.#sweep = this.#parts.clock.after(SWEEP_MS, () => {
       this.#sweep = undefined
@@ -312,3 +440,9 @@ export class Partitions implements DataPort {
 }
 
 const NO_LEADER: LeaderHint = { leaderId: -1, leaderEpoch: -1 }
+
+/** The controller would refuse others. */
+function isEligible(image: MetadataImage, nodeId: number): boolean {
+  const broker = image.brokers.get(nodeId)
+  return broker !== undefined && !broker.isFenced && !broker.isInControlledShutdown
+}

@@ -8,6 +8,8 @@ export const EARLIEST_LOCAL = -4
 export const LATEST_TIERED = -5
 export const EARLIEST_PENDING_UPLOAD = -6
 
+const OFFSET_NOT_AVAILABLE = 78
+
 export interface ListedOffset {
   error: number
   /** -1 when nothing answers the question. */
@@ -19,6 +21,8 @@ export interface ListedOffset {
 interface Replica {
   readonly log: PartitionLog
   readonly leaderEpoch: number
+  /** False on a new leader that may be behind what its predecessor had committed. */
+  readonly isWatermarkKnown: boolean
   readLimit(isolation: 'uncommitted' | 'committed'): number
 }
 
@@ -31,6 +35,10 @@ export async function offsetForListing(
   isolation: 'uncommitted' | 'committed',
 ): Promise<ListedOffset> {
   const { log } = replica
+  const needsWatermark = timestampMs >= 0 || timestampMs === LATEST || timestampMs === MAX_TIMESTAMP
+  if (needsWatermark && !replica.isWatermarkKnown) {
+    return { ...NOTHING, error: OFFSET_NOT_AVAILABLE }
+  }
   const limit = replica.readLimit(isolation)
   switch (timestampMs) {
     case LATEST:

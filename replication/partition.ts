@@ -1,10 +1,12 @@
 /**
- * One replica of a partition on this node: its log, who leads it, how far it is committed, and who
- * waits for that. All calls are synchronous; the disk's sync is the only thing that takes time.
+ * One replica of a partition on this node: its log, its role in the leader epoch, how far it is
+ * committed, and who waits for that. All calls are synchronous, apart from those that cut the log;
+ * the disk's sync is the only other thing that takes time.
  *
- * Invariants: the high watermark never passes the position of an in-sync replica, and never goes
- * back; an answer to acks=all leaves after the watermark has passed its records, an answer to acks=1
- * after they are in the page cache; a replica whose storage failed takes no write again.
+ * Invariants: the high watermark never passes the position of an in-sync replica, and goes back only
+ * when an unclean election has made the log shorter; an answer to acks=all leaves after the
+ * watermark has passed its records, an answer to acks=1 after they are in the page cache; a replica
+ * whose storage failed takes no write again.
  */
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
@@ -13,14 +15,19 @@ import type { Logger } from '../base/logger.ts'
 import type { Flushable, Turn } from '../base/turn.ts'
 import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
-import { highWatermark } from './high-watermark.ts'
+import type { IsrPort } from './isr.ts'
+import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
+import type { Subscribe } from './messages.ts'
 import type { ReplicationProbe } from './probe.ts'
+import type { Feed, RemoteReplica } from './remote-replica.ts'
 import { type AckWaiter, AckWaiters } from './waiters.ts'
 
+export const OFFSET_OUT_OF_RANGE = 1
 export const NOT_LEADER_OR_FOLLOWER = 6
 export const REQUEST_TIMED_OUT = 7
 export const NOT_ENOUGH_REPLICAS = 19
+export const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20
 const DUPLICATE_SEQUENCE_NUMBER = 46
 export const KAFKA_STORAGE_ERROR = 56
 export const FENCED_LEADER_EPOCH = 74
@@ -34,9 +41,29 @@ export type Isolation = 'uncommitted' | 'committed'
 
 /** Who leads, as the metadata image says. */
 export interface Leadership {
+  /** -1: nobody. */
   readonly leaderId: number
   readonly leaderEpoch: number
+  readonly partitionEpoch: number
+  readonly replicas: readonly number[]
   readonly isr: readonly number[]
+}
+
+/** Whether a follower may go on from the end of its log. */
+export type Admission =
+  | { readonly kind: 'admitted'; readonly remote: RemoteReplica }
+  /** This node's metadata is behind the follower's. */
+  | { readonly kind: 'later' }
+  | { readonly kind: 'refused'; readonly error: number }
+  | { readonly kind: 'diverged'; readonly epoch: number; readonly endOffset: number }
+
+/** What a follower's fetcher hears of its replica, at the end of a turn. */
+export interface FollowLink {
+  /** The position or the log's start has moved. */
+  onProgress(): void
+  /** The disk is full: the end of the log went back to what is written. */
+  onSetBack(): void
+  onFailed(): void
 }
 
 export interface PartitionParts {
@@ -44,10 +71,19 @@ export interface PartitionParts {
   readonly turn: Turn
   readonly logger: Logger
   readonly probe: ReplicationProbe
+  readonly isr: IsrPort
+  /** `replica.lag.time.max.ms`. */
+  lagMaxMs(): number
+  /** The controller would take the node into an ISR. */
+  isEligible(nodeId: number): boolean
   /** The replica left service: the node reports its directory and gives up the leadership. */
   onFailure(partition: Partition, error: unknown): void
   /** Something waits: the owner of the sweep makes sure that `expire` is called now and then. */
   onWaiting(partition: Partition): void
+  /** The ISR may have to change: the owner makes sure that `watch` is called now and then. */
+  onWatch(partition: Partition): void
+  /** The leader, its epoch or the replicas have changed; `wasLeader` of which epoch, else -1. */
+  onRole(partition: Partition, ledEpoch: number): void
 }
 
 export interface ProduceOptions {
@@ -56,15 +92,12 @@ export interface ProduceOptions {
   readonly nowMs: number
 }
 
-export class Partition implements Flushable {
+export class Partition implements Flushable, Led {
   readonly topic: string
   readonly topicId: string
   readonly index: number
   readonly log: PartitionLog
   queued = false
-  leaderId = -1
-  leaderEpoch = -1
-  isr: readonly number[] = []
   minInsyncReplicas: number
   recordsIn = 0
   bytesIn = 0
@@ -81,6 +114,17 @@ export class Partition implements Flushable {
   readonly #readers = new Set<DataWaiter>()
   readonly #context: AppendContext
   #highWatermark: number
+  #leadership: Leadership = NOBODY
+  /** This replica leads. */
+  #leader: Leader | undefined
+  /** This replica follows, and its fetcher wants to hear of progress. */
+  #link: FollowLink | undefined
+  #toldPosition = -1
+  #toldLogStart = -1
+  /** What the leader said last, as a follower. */
+  #leaderWatermark = 0
+  /** The end of the log is being cut: what the image says meanwhile waits. */
+  #cutting = 0
   #isSyncing = false
   #failure: unknown
   #isClosed = false
@@ -112,11 +156,36 @@ export class Partition implements Flushable {
   }
 
   get isLeader(): boolean {
-    return this.leaderId === this.#nodeId && !this.#isClosed
+    return this.#leader !== undefined
   }
 
   get isFailed(): boolean {
     return this.#failure !== undefined
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  get leaderId(): number {
+    return this.#leadership.leaderId
+  }
+
+  get leaderEpoch(): number {
+    return this.#leadership.leaderEpoch
+  }
+
+  get replicas(): readonly number[] {
+    return this.#leadership.replicas
+  }
+
+  /** A leader hears of changes before the image does. */
+  get isr(): readonly number[] {
+    return this.#leader?.isr.committed ?? this.#leadership.isr
+  }
+
+  get leader(): Leader | undefined {
+    return this.#leader
   }
 
   get logStartOffset(): number {
@@ -131,10 +200,9 @@ export class Partition implements Flushable {
     return this.#highWatermark
   }
 
-  /** Below the watermark and below the first record of the oldest open transaction. */
+  /** Below the watermark, and below what is not decided of open transactions. */
   get lastStableOffset(): number {
-    const unstable = this.log.firstUnstableOffset
-    return unstable === undefined ? this.#highWatermark : Math.min(unstable, this.#highWatermark)
+    return this.log.lastStableOffset(this.#highWatermark)
   }
 
   get waitingProduces(): number {
@@ -145,21 +213,121 @@ export class Partition implements Flushable {
     return this.#readers.size
   }
 
-  /** The metadata image says who leads from now on. An older epoch than the known one is ignored. */
-  lead(leadership: Leadership): void {
-    if (leadership.leaderEpoch < this.leaderEpoch || this.#isClosed) return
-    const wasLeader = this.isLeader
-    const isNewEpoch = leadership.leaderEpoch > this.leaderEpoch
-    this.leaderId = leadership.leaderId
-    this.leaderEpoch = leadership.leaderEpoch
-    this.isr = leadership.isr
-    this.#context.leaderEpoch = leadership.leaderEpoch
-    if (this.isLeader) {
-      assert(this.isr.includes(this.#nodeId), 'a leader is in its ISR')
-      this.#parts.turn.stores(this)
+  /** The metadata image says who leads from now on. News older than what is known is ignored. */
+  lead(next: Leadership): void {
+    const known = this.#leadership
+    if (this.#isClosed || next.leaderEpoch < known.leaderEpoch) return
+    const isNewEpoch = next.leaderEpoch > known.leaderEpoch
+    if (!isNewEpoch && next.partitionEpoch <= known.partitionEpoch) return
+    this.#leadership = next
+    // Of a leader that may have had records which its successor has not.
+    if (isNewEpoch) this.#leaderWatermark = 0
+    if (isNewEpoch) this.#changeRole()
+    else if (this.#leader !== undefined) {
+      const { replicas, isr, partitionEpoch } = next
+      this.#leader.update(replicas, isr, partitionEpoch, NOT_LEADER_OR_FOLLOWER)
+      this.#parts.onRole(this, this.leaderEpoch)
+    } else this.#parts.onRole(this, -1)
+  }
+
+  #changeRole(): void {
+    const before = this.#leader
+    this.#leader = undefined
+    before?.end(NOT_LEADER_OR_FOLLOWER)
+    // While the log is being cut nobody can say where it ends: the role begins after that.
+    if (this.#leadership.leaderId === this.#nodeId && this.#cutting === 0) this.#startLeading()
+    if (before !== undefined && this.leaderId !== this.#nodeId) {
+      this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
     }
-    if (isNewEpoch && wasLeader && !this.isLeader) this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
-    if (isNewEpoch) this.#wakeReaders()
+    this.#parts.onRole(this, before?.epoch ?? -1)
+    this.#wakeReaders()
+  }
+
+  #startLeading(): void {
+    const { leaderEpoch, replicas, isr, partitionEpoch } = this.#leadership
+    this.#context.leaderEpoch = leaderEpoch
+    const term = {
+      nodeId: this.#nodeId,
+      epoch: leaderEpoch,
+      startOffset: this.log.logEndOffset,
+      replicas,
+      isr,
+      partitionEpoch,
+    }
+    this.#leader = new Leader(term, this, this.#parts)
+    this.#parts.turn.stores(this)
+    // It can't: the controller has to hear it again.
+    if (this.#failure !== undefined) this.#parts.onFailure(this, this.#failure)
+  }
+
+  /** A new leader has the watermark of its predecessor once it has passed its epoch's start (KIP-207). */
+  get isWatermarkKnown(): boolean {
+    return this.#leader === undefined || this.#highWatermark >= this.#leader.startOffset
+  }
+
+  isInSync(nodeId: number): boolean {
+    return this.#leader?.isr.counts(nodeId) === true
+  }
+
+  /** May this follower go on from the end of its log? Its epochs are compared (KIP-101, 279, 595). */
+  admit(followerId: number, subscribe: Subscribe): Admission {
+    const { leaderEpoch } = this.#leadership
+    if (subscribe.leaderEpoch > leaderEpoch) return { kind: 'later' }
+    if (subscribe.leaderEpoch < leaderEpoch) {
+      return { kind: 'refused', error: FENCED_LEADER_EPOCH }
+    }
+    const leader = this.#leader
+    if (leader === undefined) {
+      const isComing = this.leaderId === this.#nodeId
+      return isComing ? { kind: 'later' } : { kind: 'refused', error: NOT_LEADER_OR_FOLLOWER }
+    }
+    if (this.#failure !== undefined) return { kind: 'refused', error: KAFKA_STORAGE_ERROR }
+    const remote = leader.remote(followerId)
+    if (remote === undefined) return { kind: 'later' }
+    const { fetchOffset, lastEpoch } = subscribe
+    if (fetchOffset < this.logStartOffset) return { kind: 'refused', error: OFFSET_OUT_OF_RANGE }
+    if (lastEpoch >= 0) {
+      const { epoch, endOffset } = this.#endOfEpoch(lastEpoch)
+      if (epoch < lastEpoch || endOffset < fetchOffset) {
+        return { kind: 'diverged', epoch, endOffset }
+      }
+    }
+    if (fetchOffset > this.logEndOffset) return { kind: 'refused', error: OFFSET_OUT_OF_RANGE }
+    return { kind: 'admitted', remote }
+  }
+
+  /** As a leader, which also knows of the epochs in which nothing was written. */
+  #endOfEpoch(requested: number): { epoch: number; endOffset: number } {
+    const { latestEpoch, logEndOffset } = this.log
+    if (requested === this.leaderEpoch) return { epoch: requested, endOffset: logEndOffset }
+    if (requested < latestEpoch) return this.log.endOffsetForEpoch(requested)
+    return { epoch: latestEpoch, endOffset: logEndOffset }
+  }
+
+  attach(remote: RemoteReplica, feed: Feed, subscribe: Subscribe, brokerEpoch: number): void {
+    assert(this.#leader !== undefined, 'only a leader has followers')
+    this.#leader.attach(remote, feed, subscribe, brokerEpoch)
+  }
+
+  detach(remote: RemoteReplica, feed: Feed, isFailed: boolean): void {
+    this.#leader?.detach(remote, feed, isFailed)
+  }
+
+  onReplicaPosition(remote: RemoteReplica, position: number, logStartOffset: number): void {
+    this.#leader?.onPosition(remote, position, logStartOffset)
+  }
+
+  onIsrOrPosition(): void {
+    if (!this.queued) this.#parts.turn.stores(this)
+  }
+
+  onWatch(): void {
+    this.#parts.onWatch(this)
+  }
+
+  /** Lets who lags leave the ISR, and who has caught up join it. True while that may still happen. */
+  watch(nowMs: number): boolean {
+    return this.#leader?.watch(nowMs) ?? false
   }
 
   append(
@@ -225,13 +393,18 @@ export class Partition implements Flushable {
 
   /** 0, or the error with which an append would end now. */
   refusal(acks: number): number {
-    if (!this.isLeader) return NOT_LEADER_OR_FOLLOWER
+    if (this.#leader === undefined) return NOT_LEADER_OR_FOLLOWER
     if (this.#failure !== undefined) return KAFKA_STORAGE_ERROR
-    if (acks === -1 && this.isr.length < this.minInsyncReplicas) {
+    if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {
       this.#parts.probe.rejectedNotEnoughReplicas++
       return NOT_ENOUGH_REPLICAS
     }
     return 0
+  }
+
+  /** A partition with fewer replicas than the setting asks for has what it can (KIP-966). */
+  get #minIsr(): number {
+    return Math.min(this.minInsyncReplicas, this.#leadership.replicas.length)
   }
 
   isReplicated(lastOffset: number): boolean {
@@ -266,9 +439,10 @@ export class Partition implements Flushable {
     }
     this.#write()
     if (this.#failure !== undefined) return
-    this.#written.release(this.log.writtenOffset)
+    if (this.#written.size > 0) this.#written.release(this.log.writtenOffset)
     this.#startSync()
-    this.#advance()
+    if (this.#leader !== undefined) this.#advance(this.#leader)
+    else this.#follow()
   }
 
   #write(): void {
@@ -288,6 +462,7 @@ export class Partition implements Flushable {
       })
       this.#written.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#replicated.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
+      this.#link?.onSetBack()
     }
   }
 
@@ -314,15 +489,124 @@ export class Partition implements Flushable {
     return this.log.config.flush === 'group' ? this.log.syncedOffset : this.log.writtenOffset
   }
 
-  #advance(): void {
-    if (!this.isLeader) return
-    const next = highWatermark([this.position])
+  #advance(leader: Leader): void {
+    leader.onWritten()
+    const minIsr = this.#minIsr
+    const next = leader.watermark(this.position, minIsr, this.#highWatermark)
     if (next > this.#highWatermark) {
       assert(next <= this.log.logEndOffset, 'the watermark stays within the log')
       this.#highWatermark = next
+      leader.onWatermark()
       this.#wakeReaders()
     }
+    if (this.#replicated.size === 0) return
     this.#replicated.release(this.#highWatermark)
+    // They may well be replicated later; who asked for them is told that it is not sure.
+    if (leader.isr.committed.length < minIsr) {
+      this.#replicated.failAll(NOT_ENOUGH_REPLICAS_AFTER_APPEND)
+    }
+  }
+
+  /** As a follower. */
+  #follow(): void {
+    const next = Math.min(this.#leaderWatermark, this.log.writtenOffset)
+    if (next > this.#highWatermark) {
+      this.#highWatermark = next
+      this.#wakeReaders()
+    }
+    const link = this.#link
+    if (link === undefined) return
+    const { position, logStartOffset } = this
+    if (position === this.#toldPosition && logStartOffset === this.#toldLogStart) return
+    this.#toldPosition = position
+    this.#toldLogStart = logStartOffset
+    link.onProgress()
+  }
+
+  /** The fetcher that brings this replica what its leader has. */
+  follow(link: FollowLink): void {
+    assert(this.#leader === undefined, 'a leader follows nobody')
+    this.#link = link
+    this.#toldPosition = this.position
+    this.#toldLogStart = this.logStartOffset
+  }
+
+  unfollow(link: FollowLink): void {
+    if (this.#link === link) this.#link = undefined
+  }
+
+  /** The leader's batches in source[start, end). Throws CorruptionError, StorageError. */
+  appendFetched(source: Buffer, start: number, end: number): void {
+    assert(
+      this.#link !== undefined && this.#cutting === 0,
+      'only a follower takes batches as they are',
+    )
+    const before = this.log.logEndOffset
+    try {
+      this.log.appendAsFollower(source, start, end)
+    } finally {
+      if (this.log.isFailed) this.#fail(this.log.failure)
+      if (this.log.logEndOffset > before && !this.queued) this.#parts.turn.stores(this)
+    }
+  }
+
+  onLeaderState(highWatermark: number, logStartOffset: number): void {
+    assert(this.#link !== undefined, 'only a follower has a leader')
+    if (logStartOffset > this.logStartOffset && logStartOffset <= this.log.logEndOffset) {
+      this.log.advanceLogStart(logStartOffset)
+    }
+    if (highWatermark > this.#leaderWatermark) this.#leaderWatermark = highWatermark
+    if (!this.queued) this.#parts.turn.stores(this)
+  }
+
+  /**
+   * Cuts the log of a follower where the leader's parted from it. Resolves when the log ends there,
+   * or at the start of the batch that holds the offset.
+   */
+  async cut(offset: number): Promise<void> {
+    this.#parts.probe.truncations++
+    if (offset < this.#highWatermark) this.#goBack(offset)
+    await this.#whileCutting(() => this.log.truncateTo(Math.max(offset, this.logStartOffset)))
+  }
+
+  /** The leader's log begins behind the end of this one: nothing of it is of use. */
+  async restartAt(offset: number): Promise<void> {
+    this.#parts.probe.truncations++
+    await this.#whileCutting(() => this.log.truncateFullyAndStartAt(offset))
+    this.#highWatermark = Math.max(this.#highWatermark, this.log.logStartOffset)
+  }
+
+  /** Only after an unclean election, or when the records are damaged. */
+  #goBack(offset: number): void {
+    this.#parts.logger.warn('Committed records are cut: the leader does not have them.', {
+      topic: this.topic,
+      partition: this.index,
+      highWatermark: this.#highWatermark,
+      offset,
+      leaderEpoch: this.leaderEpoch,
+    })
+    this.#highWatermark = offset
+    this.#leaderWatermark = Math.min(this.#leaderWatermark, offset)
+  }
+
+  async #whileCutting(change: () => Promise<void>): Promise<void> {
+    assert(this.#leader === undefined, 'a leader does not cut its log')
+    this.#cutting++
+    try {
+      await change()
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    } finally {
+      this.#cutting--
+    }
+    // It may end before the offset, where the batch that holds it begins.
+    this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset)
+    if (this.#isClosed || this.#cutting > 0) return
+    if (this.#leader === undefined && this.leaderId === this.#nodeId) {
+      this.#startLeading()
+      this.#parts.onRole(this, -1)
+    }
   }
 
   /** Answers produces whose time is up. True while some still wait. */
@@ -333,18 +617,14 @@ export class Partition implements Flushable {
     return this.#replicated.size > 0
   }
 
-  checkReader(currentLeaderEpoch: number): number {
+  checkReader(currentLeaderEpoch: number, mayFollow = false): number {
     if (this.#isClosed) return NOT_LEADER_OR_FOLLOWER
     if (currentLeaderEpoch >= 0) {
       if (currentLeaderEpoch < this.leaderEpoch) return FENCED_LEADER_EPOCH
       if (currentLeaderEpoch > this.leaderEpoch) return UNKNOWN_LEADER_EPOCH
     }
-    if (!this.isLeader) return NOT_LEADER_OR_FOLLOWER
-    return 0
-  }
-
-  preferredReplica(_rack: string, _fetchOffset: number): number {
-    return -1
+    if (this.#leader !== undefined) return 0
+    return mayFollow && this.#link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
   }
 
   readLimit(isolation: Isolation): number {
@@ -382,7 +662,8 @@ export class Partition implements Flushable {
   }
 
   endOffsetForEpoch(epoch: number) {
-    return this.log.endOffsetForEpoch(epoch)
+    const isOfLeader = this.#leader !== undefined && epoch <= this.leaderEpoch
+    return isOfLeader && epoch >= 0 ? this.#endOfEpoch(epoch) : this.log.endOffsetForEpoch(epoch)
   }
 
   epochForOffset(offset: number): number {
@@ -393,10 +674,16 @@ export class Partition implements Flushable {
     return offsetForListing(this, timestampMs, isolation)
   }
 
+  /** KIP-392 begins with the racks of the replicas: the leader itself, for now. */
+  preferredReplica(_rack: string, _fetchOffset: number): number {
+    return -1
+  }
+
   /** KIP-107. Below the watermark only; the caller has checked. */
   deleteRecordsBefore(offset: number): void {
     assert(offset <= this.#highWatermark, 'only committed records are deleted')
     this.log.advanceLogStart(offset)
+    this.#leader?.onWatermark()
   }
 
   /** A reader met damage. The log has said so; the reader was told 56; other offsets stay readable. */
@@ -414,6 +701,10 @@ export class Partition implements Flushable {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    const leader = this.#leader
+    this.#leader = undefined
+    leader?.end(NOT_LEADER_OR_FOLLOWER)
+    this.#link = undefined
     this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
     this.#wakeReaders()
   }
@@ -429,6 +720,7 @@ export class Partition implements Flushable {
     })
     this.#failWaiters(KAFKA_STORAGE_ERROR)
     this.#wakeReaders()
+    this.#link?.onFailed()
     this.#parts.onFailure(this, error)
   }
 
@@ -442,6 +734,14 @@ export class Partition implements Flushable {
     // A reader may take itself out, or in again, while it is told.
     for (const reader of [...this.#readers]) reader.onData()
   }
+}
+
+const NOBODY: Leadership = {
+  leaderId: -1,
+  leaderEpoch: -1,
+  partitionEpoch: -1,
+  replicas: [],
+  isr: [],
 }
 
 function refuse(outcome: AppendOutcome, error: number): void {

@@ -5,4 +5,17 @@ export class ReplicationProbe {
   failedReplicas = 0
   producesExpired = 0
   rejectedNotEnoughReplicas = 0
+  /** Proposals of this node's leaders. */
+  isrShrinks = 0
+  isrExpansions = 0
+  isrUpdatesFailed = 0
+  /** As leader: bytes of records and messages sent to followers. */
+  sentBytes = 0
+  sentMessages = 0
+  /** As follower. */
+  receivedBytes = 0
+  receivedMessages = 0
+  acknowledgements = 0
+  truncations = 0
+  fetchErrors = 0
 }

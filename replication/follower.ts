@@ -1,0 +1,99 @@
+/**
+ * A replica in its role as a follower in one leader epoch: what it tells the leader of itself, and
+ * where it cuts its log when the leader's has parted from it.
+ *
+ * Invariant: leader epochs alone decide where to cut (KIP-101, KIP-279), never the watermark.
+ */
+import { assert } from '../base/assert.ts'
+import type { Subscribe } from './messages.ts'
+import type { FollowLink, Partition } from './partition.ts'
+
+/** The fetcher of a Followed. */
+export interface FollowerStream {
+  list(followed: Followed): void
+  unsubscribe(followed: Followed, isFailed: boolean): void
+  retryLater(followed: Followed): void
+  remove(partition: Partition): void
+}
+
+export class Followed implements FollowLink {
+  readonly partition: Partition
+  readonly epoch: number
+  /** Of its subscription; 0 while it has none. */
+  handle = 0
+  /** It waits for the end of the turn, with something to say. */
+  isListed = false
+  /** Its log is being cut. */
+  isCutting = false
+  /** It follows somebody else, or nobody, now. */
+  isOver = false
+  readonly #stream: FollowerStream
+
+  constructor(partition: Partition, stream: FollowerStream) {
+    assert(!partition.isLeader, 'a leader follows nobody')
+    this.partition = partition
+    this.epoch = partition.leaderEpoch
+    this.#stream = stream
+  }
+
+  subscription(handle: number): Subscribe {
+    const { topicId, index, log, position, logStartOffset } = this.partition
+    assert(position <= log.logEndOffset, 'a position is within the log')
+    return {
+      handle,
+      topicId,
+      index,
+      leaderEpoch: this.epoch,
+      fetchOffset: log.logEndOffset,
+      lastEpoch: log.latestEpoch,
+      position,
+      logStartOffset,
+    }
+  }
+
+  onProgress(): void {
+    if (this.handle !== 0) this.#stream.list(this)
+  }
+
+  onSetBack(): void {
+    this.#stream.unsubscribe(this, true)
+    this.#stream.retryLater(this)
+  }
+
+  onFailed(): void {
+    this.#stream.remove(this.partition)
+  }
+
+  /** The leader's log has `endOffset` as the end of `epoch`, its largest that is not above ours. */
+  onDiverged(epoch: number, endOffset: number): void {
+    const { log } = this.partition
+    const own = log.endOffsetForEpoch(epoch)
+    const target = own.epoch < 0 ? log.logStartOffset : Math.min(own.endOffset, endOffset)
+    this.#cut(() => this.partition.cut(target))
+  }
+
+  /** The leader does not have what would come next. */
+  onOutOfRange(logStartOffset: number, logEndOffset: number): void {
+    const { partition } = this
+    if (partition.logEndOffset < logStartOffset) {
+      this.#cut(() => partition.restartAt(logStartOffset))
+    } else if (partition.logEndOffset > logEndOffset) {
+      this.#cut(() => partition.cut(logEndOffset))
+    } else this.#stream.retryLater(this)
+  }
+
+  #cut(change: () => Promise<void>): void {
+    assert(!this.isCutting && this.handle === 0, 'no subscription while the log is cut')
+    this.isCutting = true
+    change().then(
+      () => {
+        this.isCutting = false
+        if (!this.isOver) this.#stream.list(this)
+      },
+      () => {
+        // The replica has failed, and has told so.
+        this.isCutting = false
+      },
+    )
+  }
+}
