@@ -403,7 +403,7 @@ export class Appender {
     const indexRoom = Math.floor(config.segmentIndexBytes / OFFSET_ENTRY_BYTES)
     const timeRoom = Math.floor(config.segmentIndexBytes / TIME_ENTRY_BYTES) - 1
     if (active.index!.count >= indexRoom || active.timeIndex!.count >= timeRoom) return true
-    const firstMs = active.sizeBytes === active.writtenBytes ? active.firstTimestampMs : -1
+    const firstMs = active.firstTimestampMs
     const isTimed = firstMs >= 0 && maxTimestampMs >= 0
     const ageMs = isTimed ? maxTimestampMs - firstMs : nowMs - active.createdMs
     return ageMs > rollAfterMs(config, topic, active.baseOffset)

@@ -72,45 +72,67 @@ export class Replacement implements CleanedSegment {
   }
 }
 
-/** Under the log's lock. False, and the files are removed, when `replaced` is not in the log any more. */
-export async function replaceSegments(
+/**
+ * Under the log's lock. False when `replaced` is not in the log any more. Rejects with StorageError:
+ * the log is as it was.
+ */
+export async function prepareReplacement(
   state: LogState,
   replaced: readonly CleanableSegment[],
   cleaned: CleanedSegment,
-  remove: (path: string) => void,
 ): Promise<boolean> {
   assert(cleaned instanceof Replacement, 'the replacement is of this log')
   assert(replaced.length > 0 && replaced[0]!.baseOffset === cleaned.baseOffset)
-  const { disk } = state.parts
   const segments: readonly CleanableSegment[] = state.segments
   const from = segments.indexOf(replaced[0]!)
   const isThere = replaced.every((segment, i) => segments[from + i] === segment)
-  if (from < 0 || !isThere || from + replaced.length >= state.segments.length) {
-    await discard(state, cleaned)
-    return false
-  }
-  const old = state.segments.slice(from, from + replaced.length)
+  if (from < 0 || !isThere || from + replaced.length >= segments.length) return false
   const { segment } = cleaned
-  segment.nextOffset = old.at(-1)!.nextOffset
+  segment.nextOffset = replaced.at(-1)!.nextOffset
   segment.noteTimeAtClose()
   segment.saveIndexes(CLEANED_SUFFIX)
   await syncFiles(state, segment.stem, CLEANED_SUFFIX)
   segment.file.isDirty = false
   segment.file.close()
+  return true
+}
+
+/** Under the same lock. Rejects with StorageError: only a start can tell what the log is then. */
+export async function swapIn(
+  state: LogState,
+  replaced: readonly CleanableSegment[],
+  cleaned: CleanedSegment,
+  remove: (path: string) => void,
+): Promise<void> {
+  assert(cleaned instanceof Replacement, 'the replacement is of this log')
+  const { disk } = state.parts
+  const { segment } = cleaned
+  const from = (state.segments as readonly CleanableSegment[]).indexOf(replaced[0]!)
+  const old = state.segments.slice(from, from + replaced.length)
+  assert(from >= 0 && old.at(-1) === replaced.at(-1), 'what is replaced is in the log')
   // The log file is the last: where it has its `.swap` name, the indexes have theirs or are made again.
   for (const suffix of [...INDEX_SUFFIXES, LOG_SUFFIX]) {
     const path = segment.stem + suffix
     if (disk.exists(path + CLEANED_SUFFIX)) disk.rename(path + CLEANED_SUFFIX, path + SWAP_SUFFIX)
   }
   await state.syncNames()
-  for (const gone of old) setAside(state, gone, remove)
-  await state.syncNames()
-  await renameSwapped(state, segment.stem)
-  state.segments.splice(from, old.length, placed(state, segment))
+  // Readers go on in the old files until the new one is in its place.
+  for (const gone of old) gone.file.pin()
+  try {
+    for (const gone of old) renameAway(state, gone, remove)
+    await state.syncNames()
+    await renameSwapped(state, segment.stem)
+    assert(state.segments[from] === old[0], 'the lock keeps the segments where they are')
+    state.segments.splice(from, old.length, placed(state, segment))
+  } finally {
+    for (const gone of old) {
+      gone.file.unpin()
+      letGo(gone)
+    }
+  }
   for (const { baseOffset } of old.slice(1)) {
     await removeIfThere(state, snapshotPath(state, baseOffset))
   }
-  return true
 }
 
 /** The same segment under its final name. */
@@ -125,12 +147,20 @@ function placed(state: LogState, cleaned: Segment): Segment {
   return segment
 }
 
-/** Out of the log: renamed to `.deleted` now, removed later by `remove`. The caller syncs the directory. */
+/** Out of the log: renamed to `.deleted` now, removed later by `remove`. The caller syncs the names. */
 export function setAside(state: LogState, segment: Segment, remove: (path: string) => void): void {
-  const { disk } = state.parts
+  letGo(segment)
+  renameAway(state, segment, remove)
+}
+
+function letGo(segment: Segment): void {
   segment.isGone = true
   segment.file.isDirty = false
   segment.file.close()
+}
+
+function renameAway(state: LogState, segment: Segment, remove: (path: string) => void): void {
+  const { disk } = state.parts
   for (const suffix of FILE_SUFFIXES) {
     const path = segment.stem + suffix
     if (!disk.exists(path)) continue

@@ -23,6 +23,8 @@ export class LeaderEpochs {
   #entries: EpochStart[] = []
   /** The first offset whose epoch is not in the saved file; undefined when the file is up to date. */
   #unsavedFrom: number | undefined = undefined
+  /** The same of what is being written. */
+  #savingFrom: number | undefined = undefined
 
   get latest(): number {
     return this.#entries.length === 0 ? -1 : this.#entries[this.#entries.length - 1]!.epoch
@@ -33,7 +35,9 @@ export class LeaderEpochs {
   }
 
   get unsavedFrom(): number | undefined {
-    return this.#unsavedFrom
+    const saving = this.#savingFrom
+    const unsaved = this.#unsavedFrom
+    return saving === undefined ? unsaved : Math.min(saving, unsaved ?? saving)
   }
 
   /** Records from `startOffset` on are of `epoch`. Nothing changes when the latest is at least that. */
@@ -94,7 +98,21 @@ export class LeaderEpochs {
     return renderTable(this.#entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}`))
   }
 
-  /** What `encode` gave is on disk; later changes are not. */
+  /** What to write; later changes are not in it. Ends with `endSave`. */
+  beginSave(): string {
+    assert(this.#savingFrom === undefined, 'one save at a time')
+    this.#savingFrom = this.#unsavedFrom
+    this.#unsavedFrom = undefined
+    return this.encode()
+  }
+
+  endSave(isSaved: boolean): void {
+    const from = this.#savingFrom
+    this.#savingFrom = undefined
+    if (!isSaved && from !== undefined) this.#markUnsaved(from)
+  }
+
+  /** The entries are those of the file. */
   markSaved(): void {
     this.#unsavedFrom = undefined
   }

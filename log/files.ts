@@ -8,6 +8,7 @@ import { assert } from '../base/assert.ts'
 import type { Disk, DiskFile } from '../base/disk.ts'
 import { StorageError } from '../base/errors.ts'
 import { BatchVerdict } from './batch.ts'
+import type { FlushSchedule } from './flush-schedule.ts'
 import { RECORDS_AT } from './format.ts'
 import type { LogProbe } from './probe.ts'
 import type { Segment } from './segment.ts'
@@ -219,6 +220,7 @@ export interface SharedOptions {
   readonly openFilesMax?: number
   readonly producerExpirationMs?: number
   readonly checkpoints?: CheckpointKeeper
+  readonly flushes?: FlushSchedule
 }
 
 const PRODUCER_EXPIRATION_MS = 86_400_000
@@ -231,10 +233,12 @@ export class LogShared {
   readonly indexes = new IndexMemory()
   readonly producerExpirationMs: number
   readonly checkpoints: CheckpointKeeper | undefined
+  readonly flushes: FlushSchedule | undefined
 
   constructor(disk: Disk, probe: LogProbe, options: SharedOptions = {}) {
     this.files = new FileCache(disk, probe, options.openFilesMax)
     this.producerExpirationMs = options.producerExpirationMs ?? PRODUCER_EXPIRATION_MS
     this.checkpoints = options.checkpoints
+    this.flushes = options.flushes
   }
 }

@@ -103,6 +103,12 @@ export class LogState {
     return Math.max(0, low - 1)
   }
 
+  sizeBytes(): number {
+    let bytes = 0
+    for (const segment of this.segments) bytes += segment.sizeBytes
+    return bytes
+  }
+
   /** Names made, removed or changed so far last from now on. Rejects with StorageError. */
   async syncNames(): Promise<void> {
     this.isDirectoryDirty = false

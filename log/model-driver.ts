@@ -6,6 +6,7 @@
  * Everything follows from the seed.
  */
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../base/clock.ts'
 import { StorageError } from '../base/errors.ts'
 import { SILENT } from '../base/logger.ts'
@@ -70,8 +71,8 @@ export class ModelDriver {
   #savedStart = 0
   #firstDirty = 0
   #toldWatermark = 0
-  /** Refused when the disk was full, yet perhaps in the file, until the log has mended it. */
-  #ghosts: readonly ModelBatch[] = []
+  /** What was refused each time the disk was full: one of them may be in the file until it is mended. */
+  #ghosts: (readonly ModelBatch[])[] = []
   #values = 0
   #nextProducerId = 100
   /** Operations on the disk until the end; undefined: none is due. */
@@ -272,11 +273,7 @@ export class ModelDriver {
       this.#restoreSenders()
       return
     }
-    for (const ghost of this.#ghosts) {
-      if (ghost.baseOffset >= model.endOffset && ghost.lastOffset < log.logEndOffset) {
-        model.add(ghost)
-      }
-    }
+    for (const batch of this.#ghostsInLog()) model.add(batch)
     this.#ghosts = []
     const least = cut === undefined ? model.writtenOffset : Math.min(model.writtenOffset, cut)
     // A log that was cut within a gap ends, for a start, behind its last batch.
@@ -297,6 +294,25 @@ export class ModelDriver {
     assert.equal(log.syncedOffset, log.logEndOffset, 'an open log is durable')
     this.#firstDirty = Math.min(this.#firstDirty, model.endOffset)
     this.#restoreSenders()
+  }
+
+  #ghostsInLog(): readonly ModelBatch[] {
+    const { logEndOffset } = this.#log
+    const { endOffset } = this.model
+    if (logEndOffset <= endOffset) return []
+    const read = this.#read(endOffset, logEndOffset, 100_000)
+    for (const ghosts of this.#ghosts) {
+      const batches = ghosts.filter(({ baseOffset, lastOffset }) => {
+        return baseOffset >= endOffset && lastOffset < logEndOffset
+      })
+      if (batches.at(-1)?.lastOffset !== logEndOffset - 1) continue
+      const isSame = isDeepStrictEqual(
+        read,
+        batches.flatMap(({ records }) => records),
+      )
+      if (isSame) return batches
+    }
+    return []
   }
 
   /** Compaction took what later records made needless, and those went when the log was emptied. */
@@ -345,6 +361,9 @@ export class ModelDriver {
     const batch = encodeBatch(records, { compression, ...producer })
     const source = Buffer.concat([Buffer.alloc(7), batch])
     this.#appendBytes(source, 'client')
+    if (this.#outcome.error === 56) {
+      this.#shrink([modelBatch(this.#log.logEndOffset, this.#epoch, records, options)])
+    }
     if (this.#outcome.error !== 0 || this.#outcome.isDuplicate) return undefined
     return this.#remember(records, options)
   }
@@ -354,21 +373,20 @@ export class ModelDriver {
     const start = origin === 'client' ? 7 : 0
     const before = this.#log.logEndOffset
     this.#log.append(source, start, source.length, context, this.#outcome)
-    if (this.#outcome.error === 56) this.#afterRefusal(before)
+    assert.ok(this.#outcome.error !== 56 || this.#log.logEndOffset <= before)
     // A large batch is in the page cache at once, with all before it.
     this.model.writtenOffset = Math.max(this.model.writtenOffset, this.#log.writtenOffset)
   }
 
-  #afterRefusal(before: number): void {
-    assert.ok(this.#log.logEndOffset <= before)
-    this.#shrink()
-  }
-
-  /** A write that failed took what was gathered with it. */
-  #shrink(): void {
+  /**
+   * A write that failed took what was gathered with it, and what was to be appended. All of it may
+   * have reached the file.
+   */
+  #shrink(refused: readonly ModelBatch[] = []): void {
     const end = this.#log.logEndOffset
+    const taken = this.model.batches.filter(({ baseOffset }) => baseOffset >= end)
+    this.#ghosts.push([...taken, ...refused])
     if (end === this.model.endOffset) return
-    this.#ghosts = this.model.batches.filter(({ baseOffset }) => baseOffset >= end)
     this.model.truncate(end)
     this.#restoreSenders()
   }
@@ -439,10 +457,13 @@ export class ModelDriver {
     const marker = this.#random.pick(['commit', 'abort'] as const)
     const source = markerBatch(sender, marker, this.#nowMs)
     this.#appendBytes(source, 'coordinator')
-    if (this.#outcome.error === 56) return
-    assert.equal(this.#outcome.error, 0)
     const { producerId, epoch: producerEpoch } = sender
     const options = { producerId, producerEpoch, baseSequence: -1, isTransactional: true, marker }
+    if (this.#outcome.error === 56) {
+      this.#shrink([modelBatch(this.#log.logEndOffset, this.#epoch, [], options)])
+      return
+    }
+    assert.equal(this.#outcome.error, 0)
     const batch = modelBatch(this.#outcome.firstOffset, this.#epoch, [], options)
     this.model.add(batch)
     this.#note(`${marker} ${batch.baseOffset} p${producerId}`)
@@ -503,7 +524,7 @@ export class ModelDriver {
         if (batch.lastOffset < this.#log.logEndOffset) this.model.add(batch)
       }
       if (!isRefusal(error)) throw error
-      this.#shrink()
+      this.#shrink(batches.filter(({ lastOffset }) => lastOffset >= this.#log.logEndOffset))
       return
     }
     for (const batch of batches) this.model.add(batch)

@@ -23,3 +23,15 @@ export interface AppendContext {
   origin: 'client' | 'coordinator' | 'raft'
   allowsZstd: boolean
 }
+
+/** Nothing was appended. */
+export function refuse(outcome: AppendOutcome, error: number, logStartOffset: number): void {
+  outcome.error = error
+  outcome.message = undefined
+  outcome.recordErrors = []
+  outcome.firstOffset = -1
+  outcome.lastOffset = -1
+  outcome.logAppendTimeMs = -1
+  outcome.logStartOffset = logStartOffset
+  outcome.isDuplicate = false
+}

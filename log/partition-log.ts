@@ -9,7 +9,6 @@
 import { assert } from '../base/assert.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import { Appender, isPassing, storageErrorCode } from './appender.ts'
-import { LEADER_EPOCHS, writeChecked } from './checkpoints.ts'
 import type {
   AbortedRange,
   CleanableLog,
@@ -17,19 +16,17 @@ import type {
   CleanedSegment,
   LastOfProducer,
 } from './cleanable.ts'
-import { discard, Replacement, replaceSegments, setAside, syncIndexes } from './compaction.ts'
+import { discard, prepareReplacement, Replacement, swapIn } from './compaction.ts'
 import type { LogConfig } from './config.ts'
 import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
+import { Housekeeping } from './housekeeping.ts'
 import type { DamagedRange, LogOptions, LogState } from './log-state.ts'
-import type { AppendContext, AppendOutcome } from './outcome.ts'
-import { encodeSnapshot } from './producer-snapshot.ts'
+import { type AppendContext, type AppendOutcome, refuse } from './outcome.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
-import { ensureSnapshots, rebuildSegment } from './rebuild.ts'
 import { openState } from './recovery.ts'
-import { expiredSegments } from './retention.ts'
-import { removeIfThere, snapshotOffsets, snapshotPath } from './segment-files.ts'
+import { Syncer } from './syncer.ts'
 import { type FoundOffset, searchMaxTimestamp, searchTime } from './time-search.ts'
 import { truncateFully, truncateLog } from './truncation.ts'
 
@@ -39,13 +36,6 @@ export type { DamagedRange, LogOptions, LogParts } from './log-state.ts'
 export { type AppendContext, AppendOutcome } from './outcome.ts'
 export { ReadPlan } from './read-plan.ts'
 export type { FoundOffset } from './time-search.ts'
-
-/** Write-back is kept flowing: a sync in the background per so many bytes, whatever the policy. */
-const BACKGROUND_SYNC_BYTES = 16_777_216
-/** No record waits longer than this for a sync, whatever the policy. */
-const SYNC_AT_LEAST_MS = 60_000
-/** A snapshot of the producers saves a start from reading more than this. */
-const SNAPSHOT_BYTES = 16_777_216
 
 export interface AbortedTransaction {
   readonly producerId: number
@@ -73,14 +63,15 @@ export class PartitionLog implements CleanableLog {
   /** A write failed inside an append: `write` says so to the owner of the records that went with it. */
   #pendingError: unknown
   #busy: Promise<void> | undefined = undefined
-  #unsyncedSinceMs = -1
   #highWatermark = 0
-  #bytesAtSnapshot = 0
-  readonly #removals = new Map<string, { cancel(): void }>()
+  readonly #syncer: Syncer
+  readonly #housekeeping: Housekeeping
 
   private constructor(state: LogState) {
     this.#state = state
     this.#reader = new LogReader(state)
+    this.#syncer = new Syncer(state, this)
+    this.#housekeeping = new Housekeeping(state, () => this.#writer())
   }
 
   /**
@@ -226,12 +217,16 @@ export class PartitionLog implements CleanableLog {
     assert(!this.#isClosed, 'a closed log takes no append')
     if (this.#failure !== undefined || this.#isChanging) return undefined
     if (this.#pendingError !== undefined) return undefined
+    const appender = this.#writer()
+    if (!appender.needsRepair) return appender
+    this.#state.parts.probe.fullDiskRefusals++
+    this.#startRepair(appender)
+    return undefined
+  }
+
+  /** Idle logs have none. */
+  #writer(): Appender {
     this.#appender ??= new Appender(this.#state)
-    if (this.#appender.needsRepair) {
-      this.#state.parts.probe.fullDiskRefusals++
-      this.#startRepair(this.#appender)
-      return undefined
-    }
     return this.#appender
   }
 
@@ -250,16 +245,7 @@ export class PartitionLog implements CleanableLog {
       this.#onWriteError(error)
       throw error
     }
-    this.#keepFlowing()
-  }
-
-  #keepFlowing(): void {
-    const { active, config, parts, syncedOffset, writtenOffset } = this.#state
-    if (syncedOffset === writtenOffset) return
-    if (this.#unsyncedSinceMs < 0) this.#unsyncedSinceMs = parts.clock.monotonicMs()
-    const isLong = active.writtenBytes - active.syncedBytes >= BACKGROUND_SYNC_BYTES
-    const isMany = writtenOffset - syncedOffset >= config.flushMessages
-    if ((isLong || isMany) && this.#busy === undefined) this.#inBackground(this.sync())
+    if (this.#syncer.noteWritten() && this.#busy === undefined) this.#inBackground(this.sync())
   }
 
   #onWriteError(error: unknown): void {
@@ -275,6 +261,7 @@ export class PartitionLog implements CleanableLog {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return
     this.#failure = error
+    if (this.#isClosed) return // its directory has gone
     this.#appender?.abandon()
     const { parts } = this.#state
     parts.probe.failedLogs++
@@ -325,50 +312,16 @@ export class PartitionLog implements CleanableLog {
    */
   async sync(): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
-    await this.#exclusive(() => this.#sync())
+    await this.#exclusive(async () => {
+      if (this.#isClosed) return
+      try {
+        await this.#syncer.sync()
+      } catch (error) {
+        this.#fail(error)
+        throw error
+      }
+    })
     return this.#state.syncedOffset
-  }
-
-  async #sync(): Promise<void> {
-    const state = this.#state
-    const { clock, probe } = state.parts
-    const target = state.writtenOffset
-    if (this.#isClosed) return
-    if (target === state.syncedOffset && !state.isDirectoryDirty) return
-    const startedMs = clock.monotonicMs()
-    const work: Promise<void>[] = []
-    try {
-      for (let i = state.segments.length - 1; i >= 0; i--) {
-        const segment = state.segments[i]!
-        if (segment.writtenBytes > segment.syncedBytes) work.push(this.#syncSegment(segment))
-        else if (segment.nextOffset <= state.syncedOffset) break
-      }
-      if (state.isDirectoryDirty) {
-        work.push(state.syncNames())
-      }
-      await Promise.all(work)
-    } catch (error) {
-      await Promise.allSettled(work)
-      this.#fail(error)
-      throw error
-    }
-    assert(target >= state.syncedOffset && target <= state.writtenOffset, 'syncs go forward')
-    state.syncedOffset = target
-    this.#unsyncedSinceMs = target === state.writtenOffset ? -1 : startedMs
-    probe.syncs++
-    probe.syncSeconds.observe((clock.monotonicMs() - startedMs) / 1000)
-  }
-
-  async #syncSegment(segment: LogState['segments'][number]): Promise<void> {
-    const bytes = segment.writtenBytes
-    const file = segment.file.pin()
-    try {
-      await file.sync()
-    } finally {
-      segment.file.unpin()
-    }
-    segment.syncedBytes = Math.max(segment.syncedBytes, bytes)
-    if (segment.syncedBytes === segment.writtenBytes) segment.file.isDirty = false
   }
 
   /**
@@ -489,94 +442,43 @@ export class PartitionLog implements CleanableLog {
     this.#state.checkOrder()
   }
 
-  /** Retention, roll by time, expiry of producers, syncs that are due, indexes to make again. */
+  /**
+   * Retention, roll by time, expiry of producers, indexes to make again. Rejects with StorageError;
+   * when that is no passing matter, the log is then out of service.
+   */
   async maintain(nowMs: number, highWatermark: number): Promise<void> {
     if (this.#isClosed || this.#failure !== undefined) return
-    const { producers, shared, parts, config } = this.#state
-    this.#highWatermark = Math.min(highWatermark, this.#state.writtenOffset)
+    const { producers, shared, parts } = this.#state
+    this.noteHighWatermark(highWatermark)
     parts.probe.expiredProducers += producers.expire(nowMs, shared.producerExpirationMs)
     if (this.#isChanging) return
-    const unsyncedMs = this.#unsyncedSinceMs
-    if (unsyncedMs >= 0) {
-      const limitMs = config.flush === 'interval' ? config.flushMs : SYNC_AT_LEAST_MS
-      const ageMs = parts.clock.monotonicMs() - unsyncedMs
-      if (ageMs >= Math.min(limitMs, SYNC_AT_LEAST_MS)) await this.sync()
-    }
-    await this.#exclusive(() => this.#retain(nowMs))
-    for (const segment of [...this.#state.segments]) {
-      if (!segment.needsRebuild || !segment.isSealed || segment.isGone) continue
-      await this.#exclusive(async () => {
-        if (!segment.isGone && !this.#isClosed) await rebuildSegment(this.#state, segment)
-      })
-    }
-  }
-
-  async #retain(nowMs: number): Promise<void> {
-    const state = this.#state
-    if (this.#isClosed || this.#isChanging) return
-    const facts = state.segments.map((segment) => ({
-      baseOffset: segment.baseOffset,
-      nextOffset: segment.nextOffset,
-      sizeBytes: segment.sizeBytes,
-      largestTimestampMs: segment.isEmpty ? nowMs : segment.largestTimestampMs(),
-    }))
-    const { logStartOffset, config } = state
-    // Only what a start would not miss: see dropUnfounded in recovery.ts.
-    const highWatermark = Math.min(this.#highWatermark, state.savedRecoveryPoint)
-    const limits = { nowMs, highWatermark, logStartOffset }
-    const count = expiredSegments(facts, config, limits)
-    if (count === 0) return
-    if (count === state.segments.length) {
-      this.#appender ??= new Appender(state)
-      try {
-        this.#appender.roll(nowMs)
-      } catch (error) {
-        this.#onWriteError(storageErrorOnly(error))
-        return
-      }
-      // The new segment says where the log goes on: its name must last before the old ones go.
-      await state.syncNames()
-      if (this.#isClosed) return
-    }
-    const bases = state.segments.slice(1, count + 1).map(({ baseOffset }) => baseOffset)
-    await ensureSnapshots(state, bases)
-    if (this.#isClosed) return
-    for (let i = 0; i < count; i++) await this.#dropOldest()
-    const least = state.segments[0]!.baseOffset
-    for (const offset of snapshotOffsets(state)) {
-      if (offset < least) await removeIfThere(state, snapshotPath(state, offset))
-    }
-  }
-
-  /** One at a time, each durable before the next: a crash leaves no hole. */
-  async #dropOldest(): Promise<void> {
-    const state = this.#state
-    assert(state.segments.length > 1, 'the active segment stays')
-    const segment = state.segments.shift()!
-    const { baseOffset } = state.segments[0]!
-    if (baseOffset > state.logStartOffset) {
-      state.logStartOffset = baseOffset
-      state.epochs.truncateFromStart(baseOffset)
-    }
-    state.syncedOffset = Math.max(state.syncedOffset, baseOffset)
-    setAside(state, segment, this.#removeLater)
-    state.parts.probe.deletedSegments++
-    await state.syncNames()
-  }
-
-  readonly #removeLater = (path: string): void => {
-    const { clock, disk } = this.#state.parts
-    const timer = clock.after(this.#state.config.fileDeleteDelayMs, () => {
-      this.#removals.delete(path)
-      this.#inBackground(disk.remove(path))
+    if (this.#syncer.isDue()) await this.sync()
+    await this.#keepHouse(async () => {
+      this.#housekeeping.rollIfOld(nowMs)
+      await this.#housekeeping.retain(nowMs, this.#highWatermark)
     })
-    this.#removals.set(path, timer)
+    await this.#keepHouse(() => this.#housekeeping.rebuildIndexes())
+  }
+
+  /** What retention and compaction may touch ends there. */
+  noteHighWatermark(highWatermark: number): void {
+    this.#highWatermark = Math.min(highWatermark, this.#state.writtenOffset)
+  }
+
+  #keepHouse(run: () => Promise<void>): Promise<void> {
+    return this.#exclusive(async () => {
+      if (this.#isClosed || this.#isChanging || this.#failure !== undefined) return
+      try {
+        await run()
+      } catch (error) {
+        this.#onWriteError(error)
+        throw error
+      }
+    })
   }
 
   sizeBytes(): number {
-    let bytes = 0
-    for (const segment of this.#state.segments) bytes += segment.sizeBytes
-    return bytes
+    return this.#state.sizeBytes()
   }
 
   segmentCount(): number {
@@ -586,49 +488,13 @@ export class PartitionLog implements CleanableLog {
   updateConfig(config: LogConfig): void {
     this.#state.config = config
     this.#appender?.updateRules()
+    this.#syncer.schedule()
   }
 
   /** Saves what stands beside the records, so that `recoveryPoint` may move on. Throws StorageError. */
   async checkpoint(): Promise<void> {
     if (this.#isClosed || this.#failure !== undefined || this.#isChanging) return
-    await this.#exclusive(() => this.#checkpoint(SNAPSHOT_BYTES))
-  }
-
-  async #checkpoint(snapshotBytes: number): Promise<void> {
-    const state = this.#state
-    const { disk } = state.parts
-    if (state.epochs.unsavedFrom !== undefined) {
-      const text = state.epochs.encode()
-      state.epochs.markSaved()
-      await writeChecked(disk, `${state.directory}/${LEADER_EPOCHS}`, text)
-    }
-    for (const segment of state.segments) {
-      if (!segment.isSealed || segment.areIndexesDurable || segment.needsRebuild) continue
-      await syncIndexes(state, segment)
-      await state.syncNames()
-      segment.areIndexesDurable = true
-    }
-    const { active } = state
-    const isSaved = active.isEmpty || active.writtenBytes !== active.sizeBytes
-    if (isSaved || !active.isIndexLoaded()) return
-    const size = this.sizeBytes()
-    if (Math.abs(size - this.#bytesAtSnapshot) < snapshotBytes) return
-    this.#bytesAtSnapshot = size
-    active.saveIndexes()
-    await this.#snapshot()
-  }
-
-  async #snapshot(): Promise<void> {
-    const state = this.#state
-    const offset = state.logEndOffset
-    if (state.snapshotOffset === offset) return
-    const before = state.snapshotOffset
-    const bytes = encodeSnapshot(state.producers)
-    assert(state.writtenOffset === offset, 'a snapshot is of written records')
-    await state.parts.disk.replaceFile(snapshotPath(state, offset), bytes)
-    state.snapshotOffset = offset
-    const isOfSegment = state.segments.some(({ baseOffset }) => baseOffset === before)
-    if (before >= 0 && !isOfSegment) await removeIfThere(state, snapshotPath(state, before))
+    await this.#keepHouse(() => this.#housekeeping.checkpoint())
   }
 
   /** Writes, syncs, saves all that a quick start needs. Rejects with StorageError when that failed. */
@@ -639,37 +505,23 @@ export class PartitionLog implements CleanableLog {
         while (this.#isChanging) await this.#busy
         this.write()
         await this.sync()
-        await this.#exclusive(() => this.#saveAll())
+        await this.#exclusive(async () => {
+          if (this.#appender?.needsRepair) await this.#appender.repair()
+          await this.#housekeeping.saveAll()
+        })
       }
     } finally {
-      await this.#stop()
+      while (this.#busy !== undefined) await this.#busy
+      this.#release()
+      await this.#housekeeping.removeNow()
     }
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  async #saveAll(): Promise<void> {
-    const state = this.#state
-    const { active } = state
-    if (this.#appender?.needsRepair) await this.#appender.repair()
-    if (!active.isEmpty && active.isIndexLoaded()) {
-      active.noteTimeAtClose()
-      active.saveIndexes()
-    }
-    await this.#checkpoint(Number.POSITIVE_INFINITY)
-    if (state.logEndOffset > 0) await this.#snapshot()
-  }
-
-  async #stop(): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy
-    this.#release()
-    const removals = [...this.#removals.keys()].map((path) => removeIfThere(this.#state, path))
-    this.#removals.clear()
-    await Promise.all(removals)
-  }
-
   #release(): void {
     this.#isClosed = true
-    for (const timer of this.#removals.values()) timer.cancel()
+    this.#housekeeping.stop()
+    this.#state.shared.flushes?.remove(this)
     for (const segment of this.#state.segments) {
       segment.isGone = true
       segment.file.isDirty = false
@@ -689,7 +541,6 @@ export class PartitionLog implements CleanableLog {
     if (this.#isClosed) return
     this.#appender?.abandon()
     this.#release()
-    this.#removals.clear()
   }
 
   // What compaction sees.
@@ -702,6 +553,7 @@ export class PartitionLog implements CleanableLog {
   }
 
   closedSegments(): readonly CleanableSegment[] {
+    if (this.#isClosed) return []
     const closed = this.#state.segments.slice(0, -1)
     for (const segment of closed) segment.knowTimestamps()
     return closed
@@ -733,37 +585,30 @@ export class PartitionLog implements CleanableLog {
     return result
   }
 
+  /** Throws StorageError: also when the log has gone. */
   startCleaned(baseOffset: number): CleanedSegment {
+    if (this.#isClosed) throw new StorageError('ENOENT', this.directory, 'compact')
     return new Replacement(this.#state, baseOffset)
   }
 
   replace(replaced: readonly CleanableSegment[], cleaned: CleanedSegment): Promise<boolean> {
     return this.#exclusive(async () => {
-      if (this.#isClosed || this.#failure !== undefined) {
+      const isOpen = !this.#isClosed && this.#failure === undefined
+      if (!isOpen || !(await prepareReplacement(this.#state, replaced, cleaned))) {
         await discard(this.#state, cleaned)
         return false
       }
-      return replaceSegments(this.#state, replaced, cleaned, this.#removeLater)
+      try {
+        await swapIn(this.#state, replaced, cleaned, this.#housekeeping.removeLater)
+      } catch (error) {
+        this.#fail(error) // which files the log has is not known any more
+        throw error
+      }
+      return true
     })
   }
 
   discardCleaned(cleaned: CleanedSegment): Promise<void> {
     return discard(this.#state, cleaned)
   }
-}
-
-function refuse(outcome: AppendOutcome, error: number, logStartOffset: number): void {
-  outcome.error = error
-  outcome.message = undefined
-  outcome.recordErrors = []
-  outcome.firstOffset = -1
-  outcome.lastOffset = -1
-  outcome.logAppendTimeMs = -1
-  outcome.logStartOffset = logStartOffset
-  outcome.isDuplicate = false
-}
-
-function storageErrorOnly(error: unknown): StorageError {
-  if (!(error instanceof StorageError)) throw error
-  return error
 }

@@ -86,6 +86,7 @@ function makeSegments(state: LogState, listing: Listing, options: LogOptions): v
   const { disk, clock } = state.parts
   for (const baseOffset of listing.segmentBases) {
     const segment = state.newSegment(baseOffset)
+    segment.createdMs = clock.nowMs()
     segment.writtenBytes = disk.sizeOf(segment.file.path)
     segment.sizeBytes = segment.writtenBytes
     segment.syncedBytes = segment.writtenBytes
@@ -137,7 +138,6 @@ function openClean(state: LogState, listing: Listing, options: LogOptions): bool
   let endOffset = active.baseOffset
   if (active.writtenBytes === 0) {
     active.startEmpty(clock.nowMs())
-    active.createdMs = clock.nowMs()
   } else {
     const sums = loadSaved(active, disk)
     if (sums === undefined || sums.logBytes !== active.writtenBytes) return reset(active)

@@ -46,13 +46,19 @@ export function expiredSegments(
   return count
 }
 
-/** `segmentMs` less a jitter that is fixed for this segment. */
+/**
+ * `segmentMs` less a jitter that is fixed for this segment. What compaction must reach in time has
+ * to be closed in time.
+ */
 export function rollAfterMs(config: LogConfig, topic: string, baseOffset: number): number {
-  if (config.segmentJitterMs <= 0) return config.segmentMs
+  const { segmentMs, segmentJitterMs, isCompacted, maxCompactionLagMs } = config
+  const mayReach = isCompacted && maxCompactionLagMs > 0
+  const limitMs = mayReach ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
+  if (segmentJitterMs <= 0 || limitMs < 1) return limitMs
   let hash = 2_166_136_261
   for (const char of `${topic}/${baseOffset}`) {
     hash = Math.imul(hash ^ char.charCodeAt(0), 16_777_619)
   }
-  const jitterMs = (hash >>> 0) % Math.min(config.segmentJitterMs, 4_294_967_295)
-  return Math.max(1, config.segmentMs - jitterMs)
+  const jitterMs = (hash >>> 0) % Math.min(segmentJitterMs, limitMs, 4_294_967_295)
+  return Math.max(1, limitMs - jitterMs)
 }

@@ -1,7 +1,7 @@
 /** The files of a log by name: made, removed, and the snapshot files of its producers. */
 import { assert } from '../base/assert.ts'
 import { StorageError } from '../base/errors.ts'
-import { readIfThere } from './checkpoints.ts'
+import { LEADER_EPOCHS, readIfThere, writeChecked } from './checkpoints.ts'
 import type { LogState } from './log-state.ts'
 import { decodeSnapshot, encodeSnapshot } from './producer-snapshot.ts'
 import type { Producers } from './producers.ts'
@@ -104,4 +104,18 @@ export function writeSnapshot(state: LogState, offset: number): void {
     file.close()
   }
   state.isDirectoryDirty = true
+}
+
+/** The leader epochs, when the file lacks some. Under the log's lock. Rejects with StorageError. */
+export async function saveEpochs(state: LogState): Promise<void> {
+  const { epochs, directory, parts } = state
+  if (epochs.unsavedFrom === undefined) return
+  const text = epochs.beginSave()
+  let isSaved = false
+  try {
+    await writeChecked(parts.disk, `${directory}/${LEADER_EPOCHS}`, text)
+    isSaved = true
+  } finally {
+    epochs.endSave(isSaved)
+  }
 }

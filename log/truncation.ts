@@ -5,7 +5,6 @@
  * is gone durably before the log is written again. Else a crash could mix old and new records.
  */
 import { assert } from '../base/assert.ts'
-import { LEADER_EPOCHS, writeChecked } from './checkpoints.ts'
 import type { LogState } from './log-state.ts'
 import { rebuildProducers } from './rebuild.ts'
 import { Found, type Segment } from './segment.ts'
@@ -14,6 +13,7 @@ import {
   removeIfThere,
   removeIndexes,
   removeSegment,
+  saveEpochs,
   snapshotOffsets,
   snapshotPath,
 } from './segment-files.ts'
@@ -109,11 +109,7 @@ async function settle(state: LogState, endOffset: number): Promise<void> {
   state.syncedOffset = Math.min(state.syncedOffset, endOffset)
   state.damage = state.damage.filter(({ fromOffset }) => fromOffset < endOffset)
   state.epochs.truncateFromEnd(endOffset)
-  if (state.epochs.unsavedFrom !== undefined) {
-    const text = state.epochs.encode()
-    await writeChecked(state.parts.disk, `${state.directory}/${LEADER_EPOCHS}`, text)
-    state.epochs.markSaved()
-  }
+  await saveEpochs(state)
   await rebuildProducers(state)
 }
 
