@@ -9,7 +9,7 @@
  * the map is dropped. Work is cut in slices of 2 ms, so that the loop keeps turning.
  */
 import { assert } from '../base/assert.ts'
-import { type Clock, delay } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { CorruptionError } from '../base/errors.ts'
 import { BatchCleaner, type CleaningTally } from './batch-cleaner.ts'
 import type {
@@ -28,6 +28,7 @@ import {
 } from './format.ts'
 import { KEY_MAP_PLACE_BYTES, KeyMap } from './key-map.ts'
 import { verifyBatch } from './records.ts'
+import { Slices } from './slices.ts'
 
 export type {
   AbortedRange,
@@ -44,7 +45,6 @@ const MAP_PLACES_MIN = 1024
 const RECORD_BYTES_MIN = 12
 const READ_BYTES = 256 * 1024
 const WRITE_BYTES = 256 * 1024
-const SLICE_MS = 2
 /** What the offset index can express within one segment. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
 
@@ -53,6 +53,8 @@ export interface CleanerOptions {
   readonly checkpoint: CleanerCheckpoint
   /** Most memory that the map of the newest offsets may take. */
   readonly mapBytesMax?: number
+  /** True: a pass under way gives up, as if the log had changed. */
+  isStopped?(): boolean
 }
 
 /** What a pass over a log would do. */
@@ -76,27 +78,7 @@ export interface CleaningResult {
   readonly droppedRecords: number
 }
 
-/** Ends long work for a moment whenever it has taken a slice of time. */
-export class Slices {
-  readonly #clock: Clock
-  #since: number
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-    this.#since = clock.monotonicMs()
-  }
-
-  isOver(): boolean {
-    return this.#clock.monotonicMs() - this.#since >= SLICE_MS
-  }
-
-  async rest(): Promise<void> {
-    await delay(this.#clock, 0)
-    this.#since = this.#clock.monotonicMs()
-  }
-}
-
-/** The log changed under the cleaner: the pass is given up. */
+/** The log changed under the cleaner, or it has to stop: the pass is given up. */
 class LogChanged extends Error {
   override readonly name = 'LogChanged'
 }
@@ -105,9 +87,11 @@ export class Cleaner {
   readonly #clock: Clock
   readonly #checkpoint: CleanerCheckpoint
   readonly #placesMax: number
+  readonly #isStopped: () => boolean
 
   constructor(options: CleanerOptions) {
     this.#clock = options.clock
+    this.#isStopped = options.isStopped ?? (() => false)
     this.#checkpoint = options.checkpoint
     const places = (options.mapBytesMax ?? MAP_BYTES_MAX) / KEY_MAP_PLACE_BYTES
     this.#placesMax = 2 ** Math.floor(Math.log2(Math.max(MAP_PLACES_MIN, places)))
@@ -160,7 +144,14 @@ export class Cleaner {
     const need = this.need(log, nowMs)
     if (need.dirtyBytes === 0) return { ...tally, isComplete: true }
     try {
-      const pass = new Pass(log, need, new Slices(this.#clock), this.#placesFor(need), tally)
+      const pass = new Pass({
+        log,
+        need,
+        tally,
+        slices: new Slices(this.#clock),
+        places: this.#placesFor(need),
+        isStopped: this.#isStopped,
+      })
       const endOffset = await pass.run(nowMs)
       this.#checkpoint.setFirstDirtyOffset(log.topic, log.partition, endOffset)
       return { ...tally, isComplete: true }
@@ -179,6 +170,15 @@ export class Cleaner {
 
 type VisitBatch = (buffer: Buffer, position: number) => Promise<boolean>
 
+interface PassParts {
+  readonly log: CleanableLog
+  readonly need: CleaningNeed
+  readonly slices: Slices
+  readonly places: number
+  readonly tally: CleaningTally
+  isStopped(): boolean
+}
+
 /** One pass over one log. */
 class Pass {
   readonly #log: CleanableLog
@@ -186,20 +186,16 @@ class Pass {
   readonly #slices: Slices
   readonly #places: number
   readonly #tally: CleaningTally
+  readonly #isStopped: () => boolean
   #buffer = Buffer.allocUnsafe(READ_BYTES)
 
-  constructor(
-    log: CleanableLog,
-    need: CleaningNeed,
-    slices: Slices,
-    places: number,
-    tally: CleaningTally,
-  ) {
-    this.#log = log
-    this.#need = need
-    this.#slices = slices
-    this.#places = places
-    this.#tally = tally
+  constructor(parts: PassParts) {
+    this.#log = parts.log
+    this.#need = parts.need
+    this.#slices = parts.slices
+    this.#places = parts.places
+    this.#tally = parts.tally
+    this.#isStopped = parts.isStopped
   }
 
   /** Returns the offset below which the log is clean. */
@@ -283,6 +279,7 @@ class Pass {
     let filePosition = 0
     let held = 0
     while (filePosition + held < segment.sizeBytes) {
+      if (this.#isStopped()) throw new LogChanged()
       const room = Math.min(this.#buffer.length - held, segment.sizeBytes - filePosition - held)
       const read = await segment.readAsync(this.#buffer, held, room, filePosition + held)
       if (read === 0) this.#checkPresent(segment)

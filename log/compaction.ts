@@ -12,7 +12,7 @@ import {
   RECORDS_AT,
 } from './format.ts'
 import type { LogState } from './log-state.ts'
-import { makeSnapshot } from './rebuild.ts'
+import { ensureSnapshots, makeSnapshot } from './rebuild.ts'
 import { LOG_SUFFIX, type Segment } from './segment.ts'
 import { removeIfThere, snapshotPath, syncFile } from './segment-files.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
@@ -92,6 +92,8 @@ export async function prepareReplacement(
   segment.noteTimeAtClose()
   segment.saveIndexes(CLEANED_SUFFIX)
   await syncFiles(state, segment.stem, CLEANED_SUFFIX)
+  // Not all batches of a producer stay, but its last five are known for as long as it is.
+  await ensureSnapshots(state, [segment.nextOffset])
   segment.file.isDirty = false
   segment.file.close()
   return true

@@ -7,7 +7,7 @@
 import type { Disk, DiskLock } from '../base/disk.ts'
 import { UserError } from '../base/errors.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
-import { CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, WATERMARKS } from './checkpoints.ts'
+import { CLEAN_SHUTDOWN, CLEANED, LOG_STARTS, RECOVERY_POINTS, WATERMARKS } from './checkpoints.ts'
 import { parentOf } from './segment-files.ts'
 
 const LOCK = '.lock'
@@ -19,6 +19,8 @@ export class LogDirectory {
   readonly recoveryPoints: CheckpointTable
   readonly logStarts: CheckpointTable
   readonly watermarks: CheckpointTable
+  /** Below it, a log has been compacted. */
+  readonly cleaned: CheckpointTable
   /** Out of the tables, perhaps still in the files. */
   readonly #forgotten = new Set<string>()
   readonly #disk: Disk
@@ -32,6 +34,7 @@ export class LogDirectory {
     this.recoveryPoints = new CheckpointTable(disk, `${path}/${RECOVERY_POINTS}`)
     this.logStarts = new CheckpointTable(disk, `${path}/${LOG_STARTS}`)
     this.watermarks = new CheckpointTable(disk, `${path}/${WATERMARKS}`)
+    this.cleaned = new CheckpointTable(disk, `${path}/${CLEANED}`)
   }
 
   /** Made when missing. UserError when another process has it, StorageError. */
@@ -67,13 +70,31 @@ export class LogDirectory {
     return this.recoveryPoints.wasIntact ? (this.recoveryPoints.get(name) ?? 0) : -1
   }
 
+  get #tables(): readonly CheckpointTable[] {
+    return [this.cleaned, this.logStarts, this.watermarks, this.recoveryPoints]
+  }
+
   /** All that is set becomes durable; the recovery points last. Rejects with StorageError. */
   async save(): Promise<void> {
     const forgotten = [...this.#forgotten]
-    await this.logStarts.save()
-    await this.watermarks.save()
-    await this.recoveryPoints.save()
+    for (const table of this.#tables) await table.save()
     for (const name of forgotten) this.#forgotten.delete(name)
+  }
+
+  /** Resolves when nothing durable says more of a log than that it has records below `offset`. */
+  async lower(name: string, offset: number): Promise<void> {
+    for (const table of [this.cleaned, this.logStarts, this.recoveryPoints]) {
+      if ((table.get(name) ?? 0) > offset) table.set(name, offset)
+      await table.save()
+    }
+  }
+
+  /** Resolves when it is durable that a log has no records, and begins at `offset`. */
+  async restart(name: string, offset: number): Promise<void> {
+    this.cleaned.delete(name)
+    this.logStarts.set(name, offset)
+    this.recoveryPoints.set(name, offset)
+    for (const table of [this.cleaned, this.logStarts, this.recoveryPoints]) await table.save()
   }
 
   /** Before a log is made: the checkpoints on disk say nothing of an earlier one of this name. */
@@ -82,12 +103,11 @@ export class LogDirectory {
   }
 
   names(): Set<string> {
-    const tables = [this.recoveryPoints, this.logStarts, this.watermarks]
-    return new Set(tables.flatMap((table) => [...table.names()]))
+    return new Set(this.#tables.flatMap((table) => [...table.names()]))
   }
 
   forget(name: string): void {
-    for (const table of [this.recoveryPoints, this.logStarts, this.watermarks]) table.delete(name)
+    for (const table of this.#tables) table.delete(name)
     this.#forgotten.add(name)
   }
 

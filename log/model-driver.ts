@@ -385,7 +385,8 @@ export class ModelDriver {
   #shrink(refused: readonly ModelBatch[] = []): void {
     const end = this.#log.logEndOffset
     const taken = this.model.batches.filter(({ baseOffset }) => baseOffset >= end)
-    this.#ghosts.push([...taken, ...refused])
+    const behind = taken.at(-1)?.lastOffset ?? -1
+    this.#ghosts.push([...taken, ...refused.filter(({ baseOffset }) => baseOffset > behind)])
     if (end === this.model.endOffset) return
     this.model.truncate(end)
     this.#restoreSenders()

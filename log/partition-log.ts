@@ -160,6 +160,10 @@ export class PartitionLog implements CleanableLog {
     return this.#failure !== undefined
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
   get failure(): unknown {
     return this.#failure
   }
@@ -511,7 +515,7 @@ export class PartitionLog implements CleanableLog {
         })
       }
     } finally {
-      while (this.#busy !== undefined) await this.#busy
+      await this.settled()
       this.#release()
       await this.#housekeeping.removeNow()
     }
@@ -532,7 +536,7 @@ export class PartitionLog implements CleanableLog {
   /** Closes without saving and removes the directory. */
   async delete(): Promise<void> {
     this.abandon()
-    while (this.#busy !== undefined) await this.#busy
+    await this.settled()
     await this.#state.parts.disk.removeDirectory(this.directory)
   }
 
@@ -541,6 +545,11 @@ export class PartitionLog implements CleanableLog {
     if (this.#isClosed) return
     this.#appender?.abandon()
     this.#release()
+  }
+
+  /** Resolves when no operation on its files is under way; after `abandon` none will be. */
+  async settled(): Promise<void> {
+    while (this.#busy !== undefined) await this.#busy
   }
 
   // What compaction sees.

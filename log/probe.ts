@@ -39,9 +39,21 @@ export class LogProbe {
   failedLogs = 0
   /** Appends refused because the disk was full. */
   fullDiskRefusals = 0
+  /** Passes of compaction that came to their end, and those that gave up. */
+  cleanings = 0
+  abandonedCleanings = 0
+  cleanedReadBytes = 0
+  cleanedWrittenBytes = 0
+  /** Records that compaction took away. */
+  cleanedRecords = 0
+  /** Gauge: dirty bytes / all bytes of the dirtiest compacted log, at the last look. */
+  dirtiestRatio = 0
+  /** Gauge: logs that compaction had to leave alone. */
+  uncleanableLogs = 0
   openFiles = 0
   expiredProducers = 0
   readonly syncSeconds = new Histogram(SECONDS_BUCKETS)
   readonly writeSeconds = new Histogram(SECONDS_BUCKETS)
+  readonly cleaningSeconds = new Histogram(SECONDS_BUCKETS)
   readonly recoverySeconds = new Histogram(SECONDS_BUCKETS)
 }

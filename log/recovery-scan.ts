@@ -4,6 +4,7 @@
  * there is kept, said, and passed over, never cut.
  */
 import { assert } from '../base/assert.ts'
+import type { Disk } from '../base/disk.ts'
 import { leaderEpochAt, maxTimestampAt } from './format.ts'
 import type { LogOptions, LogState } from './log-state.ts'
 import { producersAt } from './rebuild.ts'
@@ -59,6 +60,11 @@ export async function recoverTail(
 /** The last place at or below the recovery point from which the indexes can be continued. */
 async function findStart(state: LogState, recoveryPoint: number): Promise<TailStart> {
   const { disk } = state.parts
+  const next = state.segments.findIndex(({ baseOffset }) => baseOffset === recoveryPoint)
+  if (next > 0 && isComplete(state.segments[next - 1]!, disk)) {
+    startAnew(state.segments[next]!)
+    return { segmentIndex: next, position: 0, offset: recoveryPoint }
+  }
   // The one that ends at the recovery point too: it may have been closed after the checkpoint.
   const segmentIndex = state.segmentIndexOf(Math.max(0, recoveryPoint - 1))
   const segment = state.segments[segmentIndex]!
@@ -70,11 +76,27 @@ async function findStart(state: LogState, recoveryPoint: number): Promise<TailSt
       return { segmentIndex, ...start }
     }
   }
+  startAnew(segment)
+  return { segmentIndex, position: 0, offset: segment.baseOffset }
+}
+
+/** All that stands beside the records of a closed segment is right. */
+function isComplete(segment: Segment, disk: Disk): boolean {
+  const sums = loadSaved(segment, disk)
+  const isRight =
+    sums !== undefined &&
+    sums.logBytes === segment.writtenBytes &&
+    sums.nextOffset === segment.nextOffset &&
+    segment.aborted !== undefined
+  segment.unloadIndexes()
+  return isRight
+}
+
+function startAnew(segment: Segment): void {
   forgetIndexes(segment)
   resetSaved(segment)
   segment.aborted = []
   segment.hasGaps = false
-  return { segmentIndex, position: 0, offset: segment.baseOffset }
 }
 
 function resetSaved(segment: Segment): void {
@@ -277,8 +299,9 @@ async function syncAll(state: LogState, first: number): Promise<void> {
       segment.noteTimeAtClose()
       segment.saveIndexes()
     }
-    // An empty one too: that it is empty may be the news.
+    // An empty one too: that it is empty may be the news, and its name may not last yet.
     if (!state.parts.disk.exists(segment.file.path)) continue
+    state.isDirectoryDirty = true
     const file = segment.file.pin()
     try {
       await file.sync()
@@ -287,7 +310,6 @@ async function syncAll(state: LogState, first: number): Promise<void> {
     }
     segment.syncedBytes = segment.writtenBytes
   }
-  if (state.segments.some((segment) => !segment.isEmpty)) state.isDirectoryDirty = true
   if (!state.isDirectoryDirty) return // a log without records, as most are after a first start
   await state.syncNames()
 }

@@ -7,6 +7,7 @@
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Disk } from '../base/disk.ts'
+import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import {
@@ -16,11 +17,16 @@ import {
   renderTopicId,
   writeChecked,
 } from './checkpoints.ts'
+import type { CleanerCheckpoint } from './cleanable.ts'
+import { Cleaning, type CleaningOptions } from './cleaning.ts'
 import type { LogConfig } from './config.ts'
 import { type CheckpointKeeper, LogShared } from './files.ts'
+import { FlushSchedule } from './flush-schedule.ts'
 import { LogDirectory } from './log-directory.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
+import { parentOf } from './segment-files.ts'
+import { Slices } from './slices.ts'
 
 export interface StoreParts {
   readonly disk: Disk
@@ -39,6 +45,8 @@ export interface StoreOptions {
   /** How often retention, rolls by time and expiry of producers are looked at. */
   readonly maintenanceMs?: number
   readonly producerExpirationMs?: number
+  /** Undefined: as Kafka's defaults. 'off': compacted topics keep all records. */
+  readonly cleaning?: CleaningOptions | 'off'
 }
 
 /** A log directory that a start found. */
@@ -68,7 +76,7 @@ const DELETED = /\.[0-9a-f]{32}-delete$/
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
 const METADATA_TOPIC = '__cluster_metadata'
 
-export class LogStore implements CheckpointKeeper {
+export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly probe = new LogProbe()
   readonly directories: readonly string[]
   readonly #parts: StoreParts
@@ -78,6 +86,9 @@ export class LogStore implements CheckpointKeeper {
   readonly #logs = new Map<string, PartitionLog>()
   readonly #failed: FailedLog[] = []
   readonly #removals = new Set<Promise<void>>()
+  readonly #deletions = new Map<string, Promise<void>>()
+  readonly #flushes: FlushSchedule
+  readonly #cleaning: Cleaning | undefined
   #watermarkOf: WatermarkOf = () => 0
   #timer: Timer | undefined
   #upkeep: Promise<void> = Promise.resolve()
@@ -89,11 +100,23 @@ export class LogStore implements CheckpointKeeper {
     this.#options = options
     this.#parts = options.parts
     this.#directories = directories
-    const { producerExpirationMs } = options
+    const { producerExpirationMs, cleaning } = options
+    const { clock, logger } = options.parts
+    this.#flushes = new FlushSchedule(clock)
     this.#shared = new LogShared(options.parts.disk, this.probe, {
       checkpoints: this,
+      flushes: this.#flushes,
       ...(producerExpirationMs === undefined ? {} : { producerExpirationMs }),
     })
+    if (cleaning !== 'off') {
+      const { probe } = this
+      const logs = () => this.logs()
+      const watermarkOf = (log: PartitionLog) => this.#watermarkOf(log)
+      this.#cleaning = new Cleaning(
+        { clock, logger, probe, checkpoint: this, logs, watermarkOf },
+        cleaning,
+      )
+    }
   }
 
   /** Locks the directories (UserError when another process has one) and reads the checkpoints. */
@@ -211,6 +234,7 @@ export class LogStore implements CheckpointKeeper {
   }): Promise<PartitionLog> {
     const name = `${options.topic}-${options.partition}`
     assert(!this.#logs.has(name), 'a log is made once')
+    await this.#deletions.get(name)
     const { disk } = this.#parts
     const parent = this.#emptiest()
     const directory = `${parent}/${name}`
@@ -243,22 +267,38 @@ export class LogStore implements CheckpointKeeper {
     )
   }
 
-  /** Renames the log's directory away at once; its files are removed in the background. */
-  async delete(topic: string, partition: number): Promise<void> {
+  /**
+   * Renames the log's directory away, as soon as nothing is under way in it; its files are removed
+   * in the background. A log of the same name can be made at once. Rejects with StorageError.
+   */
+  delete(topic: string, partition: number): Promise<void> {
     const name = `${topic}-${partition}`
+    const before = this.#deletions.get(name) ?? Promise.resolve()
     const log = this.#logs.get(name)
     this.#logs.delete(name)
     log?.abandon()
+    const deletion = before
+      .then(() => this.#delete(name, log))
+      .finally(() => {
+        if (this.#deletions.get(name) === deletion) this.#deletions.delete(name)
+      })
+    this.#deletions.set(name, deletion)
+    return deletion
+  }
+
+  async #delete(name: string, log: PartitionLog | undefined): Promise<void> {
+    // What is under way would go on by name, in the directory of the next log of this name.
+    if (log !== undefined) await this.#cleaning?.leave(log)
+    await log?.settled()
     const { disk, random } = this.#parts
-    const parent =
-      log === undefined
-        ? this.#directories.find(({ path }) => disk.exists(`${path}/${name}`))?.path
-        : log.directory.slice(0, -name.length - 1)
+    const parent = this.#directories.find(({ path }) => {
+      return log === undefined ? disk.exists(`${path}/${name}`) : parentOf(log.directory) === path
+    })
     if (parent === undefined) return
-    this.#placeOf(`${parent}/${name}`).parent.forget(name)
-    const away = `${parent}/${name}.${random.bytes(16).toString('hex')}-delete`
-    disk.rename(`${parent}/${name}`, away)
-    await disk.syncDirectory(parent)
+    parent.forget(name)
+    const away = `${parent.path}/${name}.${random.bytes(16).toString('hex')}-delete`
+    disk.rename(`${parent.path}/${name}`, away)
+    await disk.syncDirectory(parent.path)
     this.#removeLater(away)
   }
 
@@ -275,11 +315,12 @@ export class LogStore implements CheckpointKeeper {
     this.#removals.add(removal)
   }
 
-  /** Starts checkpoints and retention in the background. */
+  /** Starts checkpoints, retention and compaction in the background. */
   startMaintenance(watermarkOf: WatermarkOf): void {
     this.#watermarkOf = watermarkOf
     this.#lastMaintenanceMs = this.#parts.clock.monotonicMs()
     this.#schedule()
+    this.#cleaning?.start()
   }
 
   #schedule(): void {
@@ -294,15 +335,32 @@ export class LogStore implements CheckpointKeeper {
     try {
       if (clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs) {
         this.#lastMaintenanceMs = clock.monotonicMs()
-        for (const log of [...this.#logs.values()]) {
-          if (this.#isClosed) return
-          if (this.#logs.get(`${log.topic}-${log.partition}`) !== log) continue
-          await log.maintain(clock.nowMs(), this.#watermarkOf(log))
-        }
+        const nowMs = clock.nowMs()
+        await this.#eachLog((log) => log.maintain(nowMs, this.#watermarkOf(log)))
       }
-      await this.checkpoint()
+      if (!this.#isClosed) await this.checkpoint()
     } catch (error) {
-      logger.error('The upkeep of logs failed; it is tried again.', { error: String(error) })
+      if (!(error instanceof StorageError)) throw error
+      logger.error('Checkpoints of logs can not be written; it is tried again.', {
+        error: error.message,
+      })
+    }
+  }
+
+  /** What one log meets stops no other, and the loop keeps turning. */
+  async #eachLog(run: (log: PartitionLog) => Promise<void>): Promise<void> {
+    const { clock, logger } = this.#parts
+    const slices = new Slices(clock)
+    for (const log of [...this.#logs.values()]) {
+      if (this.#logs.get(nameOf(log)) !== log) continue
+      try {
+        await run(log)
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error
+        const { topic, partition } = log
+        logger.error('The upkeep of a log failed.', { topic, partition, error: error.message })
+      }
+      if (slices.isOver()) await slices.rest()
     }
   }
 
@@ -316,7 +374,7 @@ export class LogStore implements CheckpointKeeper {
 
   /** Writes the checkpoints that changed. Rejects with StorageError. */
   async checkpoint(): Promise<void> {
-    for (const log of [...this.#logs.values()]) await log.checkpoint()
+    await this.#eachLog((log) => log.checkpoint())
     await Promise.all(this.#directories.map((directory) => this.#save(directory)))
   }
 
@@ -343,20 +401,28 @@ export class LogStore implements CheckpointKeeper {
   /** As CheckpointKeeper. */
   async lower(directory: string, offset: number): Promise<void> {
     const { parent, name } = this.#placeOf(directory)
-    for (const table of [parent.logStarts, parent.recoveryPoints]) {
-      if ((table.get(name) ?? 0) > offset) table.set(name, offset)
-      await table.save()
-    }
+    await parent.lower(name, offset)
   }
 
   /** As CheckpointKeeper. */
   async restart(directory: string, offset: number): Promise<void> {
     const { parent, name } = this.#placeOf(directory)
     if (this.#logs.get(name)?.directory !== directory) return // it was deleted meanwhile
-    parent.logStarts.set(name, offset)
-    parent.recoveryPoints.set(name, offset)
-    await parent.logStarts.save()
-    await parent.recoveryPoints.save()
+    await parent.restart(name, offset)
+  }
+
+  /** As CleanerCheckpoint. */
+  firstDirtyOffset(topic: string, partition: number): number | undefined {
+    const log = this.get(topic, partition)
+    return log === undefined
+      ? undefined
+      : this.#placeOf(log.directory).parent.cleaned.get(nameOf(log))
+  }
+
+  /** As CleanerCheckpoint. */
+  setFirstDirtyOffset(topic: string, partition: number, offset: number): void {
+    const log = this.get(topic, partition)
+    if (log !== undefined) this.#placeOf(log.directory).parent.cleaned.set(nameOf(log), offset)
   }
 
   #placeOf(directory: string): { parent: LogDirectory; name: string } {
@@ -370,6 +436,8 @@ export class LogStore implements CheckpointKeeper {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#timer?.cancel()
+    this.#flushes.close()
+    await this.#cleaning?.stop()
     await this.#upkeep
     await Promise.all(this.#removals)
     const waiting = [...this.#logs.values()]
