@@ -65,10 +65,14 @@ function makeIndex(history: History): Map<string, PartitionIndex> {
   return partitions
 }
 
-/** Each pair of offset and value that somebody was told. */
+/**
+ * Each pair of offset and value that somebody was told for good: what only the leader has
+ * acknowledged may still be lost, and its offset given again.
+ */
 export function* sightings(index: PartitionIndex): Generator<Sighting> {
-  for (const { values, offset, producer } of index.sends) {
-    if (offset === undefined) continue
+  for (const send of index.sends) {
+    const { values, offset, producer } = send
+    if (offset === undefined || !isAcknowledgedByAll(send)) continue
     for (let i = 0; i < values.length; i++) {
       yield { offset: offset + i, value: values[i]!, by: `sent by ${producer}` }
     }

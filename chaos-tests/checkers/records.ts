@@ -128,7 +128,7 @@ export const producerOrder = checkerOf('producer-order', function* (index) {
 
 /** A send that was acknowledged before another began has the lower offset. */
 export const realtimeInversions = checkerOf('realtime-inversion', function* (index) {
-  const acked = index.sends.filter((send) => send.outcome === 'ok' && send.offset !== undefined)
+  const acked = index.sends.filter((send) => isAcknowledgedByAll(send) && send.offset !== undefined)
   const byEnd = acked.toSorted((a, b) => a.endMs! - b.endMs!)
   let highest: Send | undefined
   let ended = 0

@@ -180,9 +180,9 @@ function makeActors(random: SimRandom, topics: readonly Topic[]): Actor[] {
     if (random.chance(0.5)) add(makePlainProducer(random, common))
     for (let i = random.below(3); i > 0; i--) {
       const maxWaitMs = random.pick([10, 100, 500])
-      add({ kind: 'reader', ...common, pauseMs: random.pick([0, 50, 500]), maxWaitMs })
+      add({ kind: 'reader', ...common, pauseMs: random.pick([10, 100, 1000]), maxWaitMs })
     }
-    if (random.chance(0.6)) add({ kind: 'watcher', ...common, pauseMs: 200 })
+    if (random.chance(0.6)) add({ kind: 'watcher', ...common, pauseMs: 500 })
     if (random.chance(0.6)) {
       const sessionTimeoutMs = random.pick([1000, 3000, 6000])
       const leaveChance = random.pick([0, 0.02])
@@ -191,7 +191,7 @@ function makeActors(random: SimRandom, topics: readonly Topic[]): Actor[] {
           kind: 'member',
           group: `g-${topic}`,
           topic,
-          pauseMs: random.pick([10, 200]),
+          pauseMs: random.pick([50, 500]),
           timeoutMs,
           sessionTimeoutMs,
           commitChance: random.pick([0.1, 0.5, 1]),
@@ -216,9 +216,9 @@ function makeProducer(random: SimRandom, common: Common): ProducerSpec {
     ...common,
     isIdempotent: random.chance(0.8),
     compression: random.pick(['none', 'none', 'none', 'gzip', 'snappy', 'lz4']),
-    batchMax: random.pick([1, 5, 30]),
+    batchMax: random.pick([1, 3, 10]),
     paddingMax: random.pick([0, 100, 2000]),
-    pauseMs: random.pick([5, 30, 100]),
+    pauseMs: random.pick([20, 200, 1000]),
     lanes: random.pick([1, 1, 3]),
     deliveryTimeoutMs: random.pick([2000, 10_000, 60_000]),
   }
@@ -230,9 +230,9 @@ function makePlainProducer(random: SimRandom, common: Common): PlainProducerSpec
     ...common,
     acks: random.pick([-1, 0, 1]),
     version: random.between(3, 12),
-    batchMax: random.pick([1, 10]),
+    batchMax: random.pick([1, 5]),
     paddingMax: random.pick([0, 100]),
-    pauseMs: random.pick([20, 100]),
+    pauseMs: random.pick([100, 1000]),
   }
 }
 
