@@ -61,11 +61,13 @@ export async function recoverTail(
 async function findStart(state: LogState, recoveryPoint: number): Promise<TailStart> {
   const { disk } = state.parts
   const next = state.segments.findIndex(({ baseOffset }) => baseOffset === recoveryPoint)
-  if (next > 0 && isComplete(state.segments[next - 1]!, disk)) {
+  const before = state.segments[next - 1]
+  if (before !== undefined && isComplete(before, disk)) {
+    before.areIndexesDurable = false // it may have been closed after the checkpoint
     startAnew(state.segments[next]!)
     return { segmentIndex: next, position: 0, offset: recoveryPoint }
   }
-  // The one that ends at the recovery point too: it may have been closed after the checkpoint.
+  // The one that ends at the recovery point too, for the same reason.
   const segmentIndex = state.segmentIndexOf(Math.max(0, recoveryPoint - 1))
   const segment = state.segments[segmentIndex]!
   const sums = loadSaved(segment, disk)
