@@ -1,20 +1,17 @@
 /**
  * A client's view of a cluster: connections by node, and topic metadata that is asked for again
- * when an error says that it is old.
+ * when an error says that it is old. Any node may fail: another one is asked.
  */
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import { metadata } from '../api/03-metadata.ts'
 import type { Api } from '../api/define.ts'
 import { errorName, errorOf } from '../wire/errors.ts'
 import type { Infer, Struct, Written } from '../wire/schema.ts'
-import { BrokerConnection, ClientError, type ClientParts } from './connection.ts'
+import { type BrokerConnection, ClientError, type ClientParts } from './connection.ts'
+import { Nodes, type NodesOptions } from './nodes.ts'
+import { NO_LEADER, type PartitionLeader, TopicTable, type TopicView } from './topic-table.ts'
 
-export interface ClusterOptions {
-  /** 'host:port', tried in order. */
-  readonly bootstrap: readonly string[]
-  readonly clientId: string
-  readonly timeoutMs: number
-}
+export type ClusterOptions = NodesOptions
 
 /** An error code in an answer, for people: 'UNKNOWN_TOPIC_OR_PARTITION: topic x'. */
 export class KafkaError extends Error {
@@ -31,57 +28,64 @@ export function check(code: number, context: string): void {
   if (code !== 0) throw new KafkaError(code, context)
 }
 
-const RETRY_DELAY_MS = 100
+const RETRY_MS = 20
+/** A node may not have heard yet of a topic that another one has made. */
+const UNKNOWN_TOPIC_MS = 500
+/** Leaders that no error corrects are looked up again after this. */
+const TOPIC_AGE_MS = 300_000
+const UNKNOWN_TOPIC_OR_PARTITION = 3
+const LEADER_NOT_AVAILABLE = 5
 
 type ClusterMetadata = Infer<typeof metadata.response>
+
+export interface TopicOptions {
+  readonly allowAutoTopicCreation?: boolean
+}
 
 export class Cluster {
   readonly parts: ClientParts
   readonly options: ClusterOptions
-  readonly #connections = new Map<string, Promise<BrokerConnection>>()
-  readonly #addresses = new Map<number, string>()
-  /** Which address is asked first: another one after each that failed. */
-  #preferred = 0
+  readonly #nodes: Nodes
+  readonly #topics = new TopicTable()
+  /** Questions under way, so that many who need the same topic ask once. */
+  readonly #asked = new Map<string, Promise<TopicView>>()
+  readonly #pauses = new Map<Timer, () => void>()
   #controllerId = -1
   #isClosed = false
 
   constructor(parts: ClientParts, options: ClusterOptions) {
     this.parts = parts
     this.options = options
+    this.#nodes = new Nodes(parts, options)
   }
 
   get clock(): Clock {
     return this.parts.clock
   }
 
-  /** Any node that answers. Throws ClientError 'unreachable' when none does. */
-  async any(): Promise<BrokerConnection> {
-    const addresses = [...new Set([...this.#addresses.values(), ...this.options.bootstrap])]
-    let last: unknown
-    for (let tried = 0; tried < addresses.length; tried++) {
-      try {
-        return await this.#connection(addresses[this.#preferred % addresses.length]!)
-      } catch (error) {
-        last = error
-        this.#preferred++
-      }
-    }
-    const where = this.options.bootstrap.join(', ')
-    throw new ClientError('unreachable', `no broker answers at ${where}`, { cause: last })
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
-  async node(nodeId: number): Promise<BrokerConnection> {
-    const address = this.#addresses.get(nodeId)
-    if (address === undefined) {
-      throw new ClientError('unreachable', `node ${nodeId} is not known`)
-    }
-    return this.#connection(address)
+  /** Has any node ever answered? If not, the addresses may be wrong. */
+  get wasReached(): boolean {
+    return this.#nodes.wasReached
+  }
+
+  /** Any node that answers, but not `exceptId`. Throws ClientError 'unreachable' when none does. */
+  any(exceptId?: number): Promise<BrokerConnection> {
+    return this.#nodes.any(exceptId)
+  }
+
+  /** See Nodes.node. */
+  node(nodeId: number, lane?: string): Promise<BrokerConnection> {
+    return this.#nodes.node(nodeId, lane)
   }
 
   /** The controller when it is known, else any node. */
   async controller(): Promise<BrokerConnection> {
     if (this.#controllerId === -1) await this.metadata([])
-    return this.#addresses.has(this.#controllerId) ? this.node(this.#controllerId) : this.any()
+    return this.#nodes.knows(this.#controllerId) ? this.node(this.#controllerId) : this.any()
   }
 
   async request<Q extends Struct, S extends Struct>(
@@ -92,93 +96,205 @@ export class Cluster {
   ): Promise<Infer<S>> {
     const connection = nodeId === undefined ? await this.any() : await this.node(nodeId)
     try {
-      return await connection.request(api, body, timeoutMs)
+      const answer = await connection.request(api, body, timeoutMs)
+      this.#nodes.answered(connection)
+      return answer
     } catch (error) {
-      if (nodeId === undefined) this.#preferred++
+      if (error instanceof ClientError) this.#nodes.failed(connection)
       throw error
     }
   }
 
-  /** Null asks for all topics. Learns the nodes' addresses on the way. */
+  /** A request that may be repeated: asks one node after the other while time lasts. */
+  async askAny<Q extends Struct, S extends Struct>(
+    api: Api<Q, S>,
+    bodyFor: (connection: BrokerConnection) => Written<Q>,
+    exceptId?: number,
+  ): Promise<Infer<S>> {
+    const deadlineMs = this.clock.monotonicMs() + this.options.timeoutMs
+    for (;;) {
+      const connection = await this.any(exceptId)
+      try {
+        const patienceMs = this.#nodes.patienceMs(connection)
+        const answer = await connection.request(api, bodyFor(connection), patienceMs)
+        this.#nodes.answered(connection)
+        return answer
+      } catch (error) {
+        if (!(error instanceof ClientError) || error.code === 'unsupported') throw error
+        this.#nodes.failed(connection)
+        if (this.#isClosed || this.clock.monotonicMs() >= deadlineMs) throw error
+      }
+    }
+  }
+
+  /** Null asks for all topics. Learns nodes and leaders on the way. */
   async metadata(
     topics: readonly string[] | null,
-    options: { allowAutoTopicCreation?: boolean } = {},
+    options: TopicOptions & { readonly exceptId?: number } = {},
   ): Promise<ClusterMetadata> {
-    const answer = await this.request(undefined, metadata, {
+    const body = {
       topics: topics === null ? null : topics.map((name) => ({ name })),
       allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
-    })
-    for (const { nodeId, host, port } of answer.brokers) {
-      this.#addresses.set(nodeId, `${host}:${port}`)
     }
-    this.#controllerId = answer.controllerId
+    const answer = await this.askAny(metadata, () => body, options.exceptId)
+    this.#learn(answer)
     return answer
+  }
+
+  #learn(answer: ClusterMetadata): void {
+    this.#nodes.replace(answer.brokers)
+    this.#controllerId = answer.controllerId
+    for (const topic of answer.topics) {
+      const { name, errorCode } = topic
+      if (name === null || errorCode !== 0) continue
+      this.#topics.merge({
+        name,
+        id: topic.topicId,
+        partitions: leadersOf(topic),
+        learnedMs: this.clock.monotonicMs(),
+      })
+    }
+  }
+
+  /** As known, or asked for. Throws KafkaError. */
+  async topic(name: string, options: TopicOptions = {}): Promise<TopicView> {
+    const known = this.#topics.get(name)
+    const isYoung = known !== undefined && this.clock.monotonicMs() - known.learnedMs < TOPIC_AGE_MS
+    return isYoung ? known : this.refresh(name, options)
+  }
+
+  /** What is known of a topic, however old. */
+  known(name: string): TopicView | undefined {
+    return this.#topics.peek(name)
+  }
+
+  /** Asks for a topic now. Throws KafkaError. */
+  refresh(name: string, options: TopicOptions = {}): Promise<TopicView> {
+    const key = `${options.allowAutoTopicCreation ?? false} ${name}`
+    let asked = this.#asked.get(key)
+    if (asked === undefined) {
+      asked = this.#refresh(name, options).finally(() => this.#asked.delete(key))
+      this.#asked.set(key, asked)
+    }
+    return asked
+  }
+
+  async #refresh(name: string, options: TopicOptions): Promise<TopicView> {
+    const untilMs = this.clock.monotonicMs() + UNKNOWN_TOPIC_MS
+    for (;;) {
+      const answer = await this.metadata([name], options)
+      const error = answer.topics[0]?.errorCode ?? UNKNOWN_TOPIC_OR_PARTITION
+      const view = this.#topics.peek(name)
+      if (error === 0 && view !== undefined) return view
+      const isLate = this.clock.monotonicMs() >= untilMs
+      if (error !== UNKNOWN_TOPIC_OR_PARTITION || isLate) {
+        if (error === UNKNOWN_TOPIC_OR_PARTITION) this.#topics.forget(name)
+        throw new KafkaError(error, name)
+      }
+      await this.pause(RETRY_MS)
+    }
+  }
+
+  /** Who leads a partition. Throws KafkaError, LEADER_NOT_AVAILABLE while nobody does. */
+  async leader(
+    topic: string,
+    partition: number,
+    options: TopicOptions = {},
+  ): Promise<PartitionLeader> {
+    let found = (await this.topic(topic, options)).partitions[partition]
+    if (found === undefined || found.leaderId < 0) {
+      found = (await this.refresh(topic, options)).partitions[partition]
+    }
+    if (found === undefined) {
+      throw new KafkaError(UNKNOWN_TOPIC_OR_PARTITION, `there is no partition ${partition}`)
+    }
+    check(found.leaderId < 0 ? LEADER_NOT_AVAILABLE : 0, `${topic}-${partition}`)
+    return found
+  }
+
+  /** An error said that what is known of the topic's leaders is old. */
+  suspect(topic: string): void {
+    this.#topics.suspect(topic)
+    this.#nodes.passOver()
+  }
+
+  /** A node that an answer named. */
+  learnNode(node: { readonly nodeId: number; readonly host: string; readonly port: number }): void {
+    this.#nodes.learn(node)
+  }
+
+  /** What an answer said of leaders by the way (KIP-951). True when that is news. */
+  learnLeader(
+    place: { readonly topic: string; readonly partition: number },
+    leader: PartitionLeader,
+    endpoints: readonly { nodeId: number; host: string; port: number }[],
+  ): boolean {
+    for (const endpoint of endpoints) this.#nodes.learn(endpoint)
+    if (!this.#nodes.knows(leader.leaderId)) return false
+    return this.#topics.learn(place.topic, place.partition, leader)
+  }
+
+  /** Do other nodes say that `nodeId` does not lead one of these partitions any more? */
+  async isLedElsewhere(
+    nodeId: number,
+    places: readonly { readonly topic: string; readonly partition: number }[],
+  ): Promise<boolean> {
+    const topics = [...new Set(places.map(({ topic }) => topic))]
+    await this.metadata(topics, { exceptId: nodeId })
+    return places.some(({ topic, partition }) => {
+      const { leaderId } = this.#topics.peek(topic)?.partitions[partition] ?? NO_LEADER
+      return leaderId >= 0 && leaderId !== nodeId
+    })
   }
 
   /** Leaders of a topic's partitions by index; waits for elections. Throws KafkaError. */
   async leaders(topic: string, allowAutoTopicCreation = false): Promise<number[]> {
-    const deadline = this.clock.monotonicMs() + this.options.timeoutMs
+    const deadlineMs = this.clock.monotonicMs() + this.options.timeoutMs
     for (;;) {
-      const answer = await this.metadata([topic], { allowAutoTopicCreation })
-      const found = answer.topics[0]
-      const error = found?.errorCode ?? 3
-      const leaders = error === 0 ? leadersOf(found!) : []
-      if (error === 0 && leaders.every((leader) => leader >= 0)) return leaders
-      const isFinal =
-        error !== 0 &&
-        (errorOf(error)?.isRetriable !== true || (error === 3 && !allowAutoTopicCreation))
-      if (isFinal || this.clock.monotonicMs() > deadline) check(error === 0 ? 5 : error, topic)
-      await this.pause(RETRY_DELAY_MS)
+      let error: KafkaError
+      try {
+        const { partitions } = await this.refresh(topic, { allowAutoTopicCreation })
+        const leaders = partitions.map(({ leaderId }) => leaderId)
+        if (leaders.every((leader) => leader >= 0)) return leaders
+        error = new KafkaError(LEADER_NOT_AVAILABLE, topic)
+      } catch (thrown) {
+        if (!(thrown instanceof KafkaError)) throw thrown
+        error = thrown
+      }
+      const isUnknown = error.code === UNKNOWN_TOPIC_OR_PARTITION && !allowAutoTopicCreation
+      const isFinal = isUnknown || errorOf(error.code)?.isRetriable !== true
+      if (isFinal || this.#isClosed || this.clock.monotonicMs() > deadlineMs) throw error
+      await this.pause(RETRY_MS)
     }
   }
 
+  /** Ends early when the client is closed. */
   pause(delayMs: number): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
     return new Promise((resolve) => {
-      this.clock.after(delayMs, resolve)
+      const timer = this.clock.after(delayMs, () => {
+        this.#pauses.delete(timer)
+        resolve()
+      })
+      this.#pauses.set(timer, resolve)
     })
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
-    const all = await Promise.allSettled(this.#connections.values())
-    for (const result of all) if (result.status === 'fulfilled') result.value.close()
-    this.#connections.clear()
-  }
-
-  async #connection(address: string): Promise<BrokerConnection> {
-    if (this.#isClosed) throw new ClientError('closed', 'the client is closed')
-    const known = this.#connections.get(address)
-    if (known !== undefined) {
-      const connection = await known
-      if (connection.isOpen) return connection
+    for (const [timer, resolve] of this.#pauses) {
+      timer.cancel()
+      resolve()
     }
-    const made = BrokerConnection.connect(this.parts, {
-      ...splitAddress(address),
-      clientId: this.options.clientId,
-      timeoutMs: this.options.timeoutMs,
-    })
-    this.#connections.set(address, made)
-    try {
-      return await made
-    } catch (error) {
-      this.#connections.delete(address)
-      throw error
-    }
+    this.#pauses.clear()
+    await this.#nodes.close()
   }
 }
 
-function leadersOf(topic: ClusterMetadata['topics'][number]): number[] {
-  const leaders: number[] = []
-  for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
+function leadersOf(topic: ClusterMetadata['topics'][number]): PartitionLeader[] {
+  const leaders: PartitionLeader[] = []
+  for (const { partitionIndex, leaderId, leaderEpoch } of topic.partitions) {
+    leaders[partitionIndex] = { leaderId, leaderEpoch }
+  }
   return leaders
-}
-
-/** 'host:port' or '[v6]:port'. Throws ClientError 'malformed'. */
-export function splitAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address)
-  const port = match === null ? 0 : Number(match[3])
-  if (match === null || port < 1 || port > 65_535) {
-    throw new ClientError('malformed', `'${address}' is not an address: write HOST:PORT`)
-  }
-  return { host: match[1] ?? match[2]!, port }
 }

@@ -11,7 +11,13 @@ import { requestHeaderCodecs } from '../wire/header.ts'
 import type { Infer, Struct, Written } from '../wire/schema.ts'
 import { Writer } from '../wire/writer.ts'
 
-export type ClientErrorCode = 'unreachable' | 'closed' | 'timeout' | 'unsupported' | 'malformed'
+export type ClientErrorCode =
+  | 'unreachable'
+  | 'closed'
+  | 'timeout'
+  | 'unsupported'
+  | 'malformed'
+  | 'moved' // another node is to be asked by now
 
 export class ClientError extends Error {
   override readonly name = 'ClientError'
@@ -43,6 +49,8 @@ const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 const SOFTWARE = { clientSoftwareName: 'odradek', clientSoftwareVersion: '0.1.0' }
 
 export class BrokerConnection implements ConnectionHandler {
+  /** 'host:port', as it was dialled. */
+  readonly address: string
   readonly #clock: Clock
   readonly #clientId: string
   readonly #pending: Pending[] = []
@@ -53,21 +61,27 @@ export class BrokerConnection implements ConnectionHandler {
   #nextCorrelationId = 1
   #closed: Error | undefined
 
-  private constructor(clock: Clock, clientId: string) {
+  private constructor(clock: Clock, { clientId, host, port }: ConnectOptions) {
     this.#clock = clock
     this.#clientId = clientId
+    this.address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   }
 
   /** Connects and asks for the broker's versions. Throws ClientError. */
   static async connect(parts: ClientParts, options: ConnectOptions): Promise<BrokerConnection> {
-    const { host, port, clientId, timeoutMs } = options
-    const self = new BrokerConnection(parts.clock, clientId)
+    const { host, port, timeoutMs } = options
+    const self = new BrokerConnection(parts.clock, options)
     try {
       self.#connection = await parts.network.connect({ host, port, timeoutMs }, () => self)
     } catch (error) {
       throw new ClientError('unreachable', `no connection to ${host}:${port}`, { cause: error })
     }
-    await self.#negotiate(timeoutMs)
+    try {
+      await self.#negotiate(timeoutMs)
+    } catch (error) {
+      self.close()
+      throw error
+    }
     return self
   }
 
@@ -112,6 +126,11 @@ export class BrokerConnection implements ConnectionHandler {
 
   close(): void {
     this.#connection?.destroy()
+  }
+
+  /** Ends it now; whoever waits for an answer gets `error`. */
+  abort(error: ClientError): void {
+    this.#fail(error)
   }
 
   async #negotiate(timeoutMs: number): Promise<void> {

@@ -1,13 +1,19 @@
 /**
  * Reads partitions in order: one Fetch a leader at a time, positions kept here. Which partitions,
  * and where committed positions live, is the caller's (or `GroupMember`'s) business.
+ *
+ * Leaders that move, and nodes that fail, cost time and nothing else: a position moves with the
+ * records that are returned, never without.
  */
 import { assert } from '../../base/assert.ts'
 import { decodeBatches, type LogRecord } from '../../log/records.ts'
 import { fetch } from '../api/01-fetch.ts'
 import { listOffsets } from '../api/02-list-offsets.ts'
-import { errorOf } from '../wire/errors.ts'
+import type { Infer } from '../wire/schema.ts'
+import { ZERO_UUID } from '../wire/schema.ts'
 import { type Cluster, check, KafkaError } from './cluster.ts'
+import { delayMs, isTransient, persist } from './retry.ts'
+import { watched } from './watch.ts'
 
 export type StartAt = 'earliest' | 'latest'
 
@@ -15,6 +21,8 @@ export interface ConsumerOptions {
   readonly startAt: StartAt
   readonly isolation?: 'uncommitted' | 'committed'
   readonly maxWaitMs?: number
+  /** How long no leader at all may answer before that is an error. Default: the client's timeout. */
+  readonly patienceMs?: number
 }
 
 export interface ConsumedRecord extends LogRecord {
@@ -28,11 +36,26 @@ interface Position {
   offset: number
 }
 
+/** What one leader gave. */
+interface Fetched {
+  readonly records: ConsumedRecord[]
+  /** The last error of a partition, or of the whole. */
+  failure: unknown
+  isAnswered: boolean
+}
+
+type FetchAnswer = Infer<typeof fetch.response>
+type PartitionAnswer = FetchAnswer['responses'][number]['partitions'][number]
+
 const FETCH_BYTES_MAX = 32 * 1024 * 1024
 const PARTITION_BYTES_MAX = 1024 * 1024
 const RECORDS_BYTES_MAX = 256 * 1024 * 1024
 const PAUSE_MS = 100
+/** When other nodes are asked whether the leader that does not answer still is the leader. */
+const FIRST_LOOK_MS = 250
 const OFFSET_OUT_OF_RANGE = 1
+/** Fetch 12 names topics by name; later versions need their ids. */
+const BY_NAME = 12
 
 export class Consumer {
   readonly #cluster: Cluster
@@ -62,147 +85,196 @@ export class Consumer {
     return this.#positions
   }
 
-  async offset(topic: string, partition: number, at: StartAt | number): Promise<number> {
+  /** The offset of a time (or -1), or one of the ends. Throws KafkaError and ClientError. */
+  offset(topic: string, partition: number, at: StartAt | number): Promise<number> {
     const timestamp = at === 'earliest' ? -2 : at === 'latest' ? -1 : at
-    for (;;) {
-      const leaders = await this.#cluster.leaders(topic)
-      const answer = await this.#cluster.request(leaders[partition], listOffsets, {
+    return persist(this.#cluster, this.#deadlineMs(), async () => {
+      try {
+        return await this.#askOffset(topic, partition, timestamp)
+      } catch (error) {
+        this.#cluster.suspect(topic)
+        throw error
+      }
+    })
+  }
+
+  async #askOffset(topic: string, partition: number, timestamp: number): Promise<number> {
+    const { leaderId } = await this.#cluster.leader(topic, partition)
+    const connection = await this.#cluster.node(leaderId)
+    const asked = connection.request(
+      listOffsets,
+      {
         replicaId: -1,
         isolationLevel: this.#isolationLevel,
         topics: [{ name: topic, partitions: [{ partitionIndex: partition, timestamp }] }],
-      })
-      const found = answer.topics[0]?.partitions[0]
-      const error = found?.errorCode ?? -1
-      if (error === 0) return found!.offset
-      if (errorOf(error)?.isRetriable !== true) check(error, `${topic}-${partition}`)
-      await this.#cluster.pause(PAUSE_MS)
-    }
+      },
+      this.#cluster.options.timeoutMs,
+    )
+    const answer = await watched(this.#cluster.clock, connection, asked, {
+      firstLookMs: FIRST_LOOK_MS,
+      isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, [{ topic, partition }]),
+    })
+    const found = answer.topics[0]?.partitions[0]
+    check(found?.errorCode ?? -1, `${topic}-${partition}`)
+    return found!.offset
+  }
+
+  #deadlineMs(): number {
+    const { patienceMs = this.#cluster.options.timeoutMs } = this.#options
+    return this.#cluster.clock.monotonicMs() + patienceMs
   }
 
   get #isolationLevel(): number {
     return this.#options.isolation === 'committed' ? 1 : 0
   }
 
-  /** Records that are there, or an empty list after `maxWaitMs`. Throws KafkaError. */
+  /**
+   * Records that are there, or an empty list after `maxWaitMs`. While no leader at all can be asked
+   * it waits for one. Throws KafkaError and ClientError; then no position has moved.
+   */
   async poll(): Promise<ConsumedRecord[]> {
     if (this.#positions.length === 0) {
       await this.#cluster.pause(PAUSE_MS)
       return []
     }
-    const byLeader = await this.#byLeader()
-    const found = await Promise.allSettled(
-      [...byLeader].map(([leader, positions]) => this.#fetch(leader, positions)),
-    )
-    const records = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
-    // What one leader gave must not be lost with the answer of another: positions have moved.
-    const failed = found.find((one) => one.status === 'rejected')
-    if (failed !== undefined && records.length === 0) throw failed.reason
-    return records
+    const deadlineMs = this.#deadlineMs()
+    for (let failures = 1; ; failures++) {
+      const found = await this.#fetchAll()
+      const records = found.flatMap((one) => one.records)
+      // What one leader gave must not be lost with the error of another.
+      if (records.length > 0) return records
+      const failed = found.filter(({ failure }) => failure !== undefined)
+      const fatal = failed.find(({ failure }) => !isTransient(failure))
+      if (fatal !== undefined) throw fatal.failure
+      if (found.some(({ isAnswered }) => isAnswered)) return []
+      const isOver = this.#cluster.isClosed || this.#cluster.clock.monotonicMs() >= deadlineMs
+      if (isOver || !this.#cluster.wasReached) throw failed[0]!.failure
+      await this.#cluster.pause(delayMs(failures))
+    }
   }
 
-  async #byLeader(): Promise<Map<number, Position[]>> {
+  async #fetchAll(): Promise<Fetched[]> {
     const byLeader = new Map<number, Position[]>()
-    for (const topic of new Set(this.#positions.map((position) => position.topic))) {
-      const leaders = await this.#cluster.leaders(topic)
-      for (const position of this.#positions) {
-        if (position.topic !== topic) continue
-        const leader = leaders[position.partition]
-        check(leader === undefined ? 3 : 0, `${topic}-${position.partition}`)
-        const row = byLeader.get(leader!)
-        if (row === undefined) byLeader.set(leader!, [position])
+    const found: Fetched[] = []
+    for (const position of this.#positions) {
+      try {
+        const { leaderId } = await this.#cluster.leader(position.topic, position.partition)
+        const row = byLeader.get(leaderId)
+        if (row === undefined) byLeader.set(leaderId, [position])
         else row.push(position)
+      } catch (failure) {
+        found.push({ records: [], failure, isAnswered: false })
       }
     }
-    return byLeader
+    const asked = [...byLeader].map(([leaderId, positions]) => this.#fetch(leaderId, positions))
+    return [...found, ...(await Promise.all(asked))]
   }
 
-  async #fetch(leader: number, positions: Position[]): Promise<ConsumedRecord[]> {
-    const connection = await this.#cluster.node(leader)
-    // Version 12 names topics by name; 13 needs their ids.
-    const version = Math.min(connection.version(fetch as never), 12)
+  async #fetch(leaderId: number, positions: readonly Position[]): Promise<Fetched> {
+    const found: Fetched = { records: [], failure: undefined, isAnswered: false }
+    try {
+      const answer = await this.#ask(leaderId, positions)
+      check(answer.errorCode, 'fetch')
+      for (const { topic, topicId, partitions } of answer.responses) {
+        for (const partition of partitions) {
+          const position = positions.find(
+            (one) =>
+              one.partition === partition.partitionIndex &&
+              (topic === '' ? this.#idOf(one) === topicId : one.topic === topic),
+          )
+          if (position !== undefined) await this.#take(position, partition, answer, found)
+        }
+      }
+    } catch (error) {
+      found.failure = error
+      for (const { topic } of positions) this.#cluster.suspect(topic)
+    }
+    return found
+  }
+
+  #idOf({ topic }: Position): string {
+    return this.#cluster.known(topic)?.id ?? ZERO_UUID
+  }
+
+  async #ask(leaderId: number, positions: readonly Position[]): Promise<FetchAnswer> {
+    const connection = await this.#cluster.node(leaderId)
+    const newest = connection.version(fetch as never)
+    const hasIds = positions.every((position) => this.#idOf(position) !== ZERO_UUID)
+    const version = hasIds ? newest : Math.min(newest, BY_NAME)
     const maxWaitMs = this.#options.maxWaitMs ?? 500
-    const answer = await connection.request(
+    const asked = connection.request(
       fetch,
       {
-        replicaId: -1,
+        ...(version < 15 && { replicaId: -1 }),
         maxWaitMs,
         minBytes: 1,
         maxBytes: FETCH_BYTES_MAX,
         isolationLevel: this.#isolationLevel,
         sessionId: 0,
         sessionEpoch: -1,
-        topics: requestTopics(positions),
+        topics: this.#topicsOf(positions, version > BY_NAME),
         forgottenTopicsData: [],
         rackId: '',
       },
       maxWaitMs + this.#cluster.options.timeoutMs,
       version,
     )
-    check(answer.errorCode, 'fetch')
-    const records: ConsumedRecord[] = []
-    let failure: unknown
-    for (const { topic, partitions } of answer.responses) {
-      for (const partition of partitions) {
-        const position = positions.find(
-          (one) => one.topic === topic && one.partition === partition.partitionIndex,
-        )
-        try {
-          if (position !== undefined) await this.#take(position, partition, records)
-        } catch (error) {
-          failure = error
-        }
-      }
+    return watched(this.#cluster.clock, connection, asked, {
+      firstLookMs: maxWaitMs + FIRST_LOOK_MS,
+      isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, positions),
+    })
+  }
+
+  #topicsOf(positions: readonly Position[], isById: boolean) {
+    const topics = new Map<string, Position[]>()
+    for (const position of positions) {
+      const row = topics.get(position.topic)
+      if (row === undefined) topics.set(position.topic, [position])
+      else row.push(position)
     }
-    if (failure !== undefined && records.length === 0) throw failure
-    return records
+    return [...topics].map(([topic, row]) => ({
+      ...(isById ? { topicId: this.#cluster.known(topic)!.id } : { topic }),
+      partitions: row.map(({ partition, offset }) => ({
+        partition,
+        // So that a node that does not know yet that it was replaced gives nothing (KIP-320).
+        currentLeaderEpoch: this.#cluster.known(topic)?.partitions[partition]?.leaderEpoch ?? -1,
+        fetchOffset: offset,
+        logStartOffset: -1,
+        partitionMaxBytes: PARTITION_BYTES_MAX,
+      })),
+    }))
   }
 
   async #take(
     position: Position,
-    partition: { errorCode: number; records: Buffer | null },
-    records: ConsumedRecord[],
+    answer: PartitionAnswer,
+    { nodeEndpoints }: FetchAnswer,
+    found: Fetched,
   ): Promise<void> {
-    const { topic } = position
-    if (partition.errorCode === OFFSET_OUT_OF_RANGE) {
-      position.offset = await this.offset(topic, position.partition, this.#options.startAt)
+    const { topic, partition } = position
+    if (answer.errorCode === OFFSET_OUT_OF_RANGE) {
+      found.isAnswered = true
+      position.offset = await this.offset(topic, partition, this.#options.startAt)
       return
     }
-    if (partition.errorCode !== 0) {
-      if (errorOf(partition.errorCode)?.isRetriable === true) {
-        await this.#cluster.pause(PAUSE_MS)
-        return
+    if (answer.errorCode !== 0) {
+      found.failure = new KafkaError(answer.errorCode, `${topic}-${partition}`)
+      if (!this.#cluster.learnLeader(position, answer.currentLeader, nodeEndpoints)) {
+        this.#cluster.suspect(topic)
       }
-      throw new KafkaError(partition.errorCode, `${topic}-${position.partition}`)
+      return
     }
-    const bytes = partition.records
+    found.isAnswered = true
+    const bytes = answer.records
     if (bytes === null || bytes.length === 0) return
     for (const record of decodeBatches(bytes, 0, bytes.length, RECORDS_BYTES_MAX)) {
       if (record.offset < position.offset) continue
-      records.push({ ...record, topic, partition: position.partition })
+      found.records.push({ ...record, topic, partition })
     }
     const next = nextOffset(bytes)
     assert(next >= position.offset, 'a fetch moves forward')
     position.offset = next
   }
-}
-
-function requestTopics(positions: Position[]) {
-  const topics = new Map<string, Position[]>()
-  for (const position of positions) {
-    const row = topics.get(position.topic)
-    if (row === undefined) topics.set(position.topic, [position])
-    else row.push(position)
-  }
-  return [...topics].map(([topic, row]) => ({
-    topic,
-    partitions: row.map(({ partition, offset }) => ({
-      partition,
-      currentLeaderEpoch: -1,
-      fetchOffset: offset,
-      logStartOffset: -1,
-      partitionMaxBytes: PARTITION_BYTES_MAX,
-    })),
-  }))
 }
 
 const LENGTH_AT = 8

@@ -1,6 +1,7 @@
 /**
  * A member of a consumer group by the classic protocol, with the `range` assignor: joins, takes
- * its share, heartbeats, commits, and joins again when the group changes.
+ * its share, heartbeats, commits, and joins again when the group changes. A coordinator that moves
+ * or fails is looked for again; the member keeps its id, so that the group need not change.
  */
 import type { Timer } from '../../base/clock.ts'
 import { offsetCommit } from '../api/08-offset-commit.ts'
@@ -9,7 +10,6 @@ import { heartbeat } from '../api/12-heartbeat.ts'
 import { leaveGroup } from '../api/13-leave-group.ts'
 import { syncGroup } from '../api/14-sync-group.ts'
 import {
-  COORDINATOR_LOAD_IN_PROGRESS,
   COORDINATOR_NOT_AVAILABLE,
   ILLEGAL_GENERATION,
   MEMBER_ID_REQUIRED,
@@ -17,10 +17,9 @@ import {
   REBALANCE_IN_PROGRESS,
   UNKNOWN_MEMBER_ID,
 } from '../wire/errors.ts'
-import type { Cluster } from './cluster.ts'
-import { check } from './cluster.ts'
-import type { BrokerConnection } from './connection.ts'
-import { fetchCommitted, lookUpCoordinator } from './coordinator.ts'
+import { type Cluster, check, KafkaError } from './cluster.ts'
+import { ClientError } from './connection.ts'
+import { CoordinatorLink, fetchCommitted } from './coordinator.ts'
 import {
   type Assigned,
   decodeAssignment,
@@ -29,15 +28,20 @@ import {
   encodeSubscription,
   rangeAssign,
 } from './range-assignor.ts'
+import { isTransient, persist } from './retry.ts'
 
 export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
   readonly sessionTimeoutMs?: number
   readonly heartbeatMs?: number
+  /** How long a coordinator may be missing before that is an error. Default: the client's timeout. */
+  readonly patienceMs?: number
 }
 
-const RETRY_MS = 100
+const RETRY_MS = 50
+const LEAVE_TIMEOUT_MS = 1000
+const HEARTBEAT_TIMEOUT_MS_MIN = 1000
 const REBALANCE_TIMEOUT_MS = 60_000
 /** Version of the API that names topics by name; later ones need ids. */
 const BY_NAME = 9
@@ -47,7 +51,7 @@ const MANY_MEMBERS_SINCE = 3
 export class GroupMember {
   readonly #cluster: Cluster
   readonly #options: Required<GroupOptions>
-  #coordinator: BrokerConnection | undefined
+  readonly #coordinator: CoordinatorLink
   #memberId = ''
   #generation = -1
   #mustRejoin = true
@@ -56,7 +60,13 @@ export class GroupMember {
 
   constructor(cluster: Cluster, options: GroupOptions) {
     this.#cluster = cluster
-    this.#options = { sessionTimeoutMs: 45_000, heartbeatMs: 3000, ...options }
+    this.#options = {
+      sessionTimeoutMs: 45_000,
+      heartbeatMs: 3000,
+      patienceMs: cluster.options.timeoutMs,
+      ...options,
+    }
+    this.#coordinator = new CoordinatorLink(cluster, options.group)
   }
 
   /** True when `join` has to be called before reading on. */
@@ -69,17 +79,24 @@ export class GroupMember {
     return { memberId: this.#memberId, generation: this.#generation }
   }
 
-  /** Joins and returns this member's share with the committed offsets (undefined: none). */
+  /**
+   * Joins and returns this member's share with the committed offsets (undefined: none). Throws
+   * KafkaError and ClientError.
+   */
   async join(): Promise<{ topic: string; partition: number; offset: number | undefined }[]> {
     for (;;) {
-      const assigned = await this.#joinOnce()
+      const assigned = await persist(this.#cluster, this.#deadlineMs(), () => this.#joinOnce())
       if (assigned !== undefined) {
         this.#mustRejoin = false
-        this.#scheduleHeartbeat()
-        return this.#committed(assigned)
+        this.#scheduleHeartbeat(this.#options.heartbeatMs)
+        return persist(this.#cluster, this.#deadlineMs(), () => this.#committed(assigned))
       }
       await this.#cluster.pause(RETRY_MS)
     }
+  }
+
+  #deadlineMs(): number {
+    return this.#cluster.clock.monotonicMs() + this.#options.patienceMs
   }
 
   /**
@@ -90,28 +107,19 @@ export class GroupMember {
     positions: readonly { topic: string; partition: number; offset: number }[],
   ): Promise<void> {
     if (positions.length === 0 || this.#generation === -1) return
-    const deadlineMs = this.#cluster.clock.monotonicMs() + this.#cluster.options.timeoutMs
-    for (;;) {
+    await persist(this.#cluster, this.#deadlineMs(), async () => {
       const errors = await this.#commitOnce(positions)
-      for (const error of errors) {
-        if (!this.#react(error)) check(error, `commit of group ${this.#options.group}`)
-      }
-      if (errors.length === 0 || this.#mustRejoin) return
-      if (this.#cluster.clock.monotonicMs() > deadlineMs) {
-        check(errors[0]!, `commit of group ${this.#options.group}`)
-      }
-      await this.#cluster.pause(RETRY_MS)
-    }
+      for (const error of errors) this.#mend(error, `commit of group ${this.#options.group}`)
+    })
   }
 
   /** The error codes of partitions that were not committed. */
   async #commitOnce(
     positions: readonly { topic: string; partition: number; offset: number }[],
   ): Promise<number[]> {
-    const connection = await this.#connection()
-    const answer = await connection.request(
+    const answer = await this.#coordinator.ask(
       offsetCommit,
-      {
+      () => ({
         groupId: this.#options.group,
         generationIdOrMemberEpoch: this.#generation,
         memberId: this.#memberId,
@@ -125,9 +133,8 @@ export class GroupMember {
             committedMetadata: '',
           })),
         })),
-      },
-      this.#cluster.options.timeoutMs,
-      Math.min(connection.version(offsetCommit as never), BY_NAME),
+      }),
+      { timeoutMs: this.#cluster.options.timeoutMs, newestVersion: BY_NAME },
     )
     return answer.topics.flatMap(({ partitions }) =>
       partitions.map(({ errorCode }) => errorCode).filter((errorCode) => errorCode !== 0),
@@ -139,40 +146,27 @@ export class GroupMember {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#heartbeat?.cancel()
-    if (this.#memberId === '' || this.#coordinator?.isOpen !== true) return
-    const isMany = this.#coordinator.version(leaveGroup as never) >= MANY_MEMBERS_SINCE
-    await this.#coordinator.request(
-      leaveGroup,
-      {
-        groupId: this.#options.group,
-        ...(isMany
-          ? { members: [{ memberId: this.#memberId, groupInstanceId: null }] }
-          : { memberId: this.#memberId }),
-      },
-      this.#cluster.options.timeoutMs,
-    )
-  }
-
-  async #connection(): Promise<BrokerConnection> {
-    while (this.#coordinator?.isOpen !== true) {
-      const { errorCode: error, nodeId } = await lookUpCoordinator(
-        this.#cluster,
-        this.#options.group,
-      )
-      if (error === 0) {
-        await this.#cluster.metadata([])
-        this.#coordinator = await this.#cluster.node(nodeId)
-      } else if (isCoordinatorOnTheWay(error)) await this.#cluster.pause(RETRY_MS)
-      else check(error, `coordinator of group ${this.#options.group}`)
+    const connection = this.#coordinator.openConnection
+    if (this.#memberId === '' || connection === undefined) return
+    const isMany = connection.version(leaveGroup as never) >= MANY_MEMBERS_SINCE
+    const body = {
+      groupId: this.#options.group,
+      ...(isMany
+        ? { members: [{ memberId: this.#memberId, groupInstanceId: null }] }
+        : { memberId: this.#memberId }),
     }
-    return this.#coordinator
+    try {
+      await connection.request(leaveGroup, body, LEAVE_TIMEOUT_MS)
+    } catch (error) {
+      // The session then ends by itself.
+      if (!(error instanceof ClientError)) throw error
+    }
   }
 
   async #joinOnce(): Promise<Assigned[] | undefined> {
-    const connection = await this.#connection()
-    const answer = await connection.request(
+    const answer = await this.#coordinator.ask(
       joinGroup,
-      {
+      () => ({
         groupId: this.#options.group,
         sessionTimeoutMs: this.#options.sessionTimeoutMs,
         rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
@@ -181,27 +175,26 @@ export class GroupMember {
         protocolType: 'consumer',
         protocols: [{ name: 'range', metadata: encodeSubscription(this.#options.topics) }],
         reason: null,
-      },
-      REBALANCE_TIMEOUT_MS + this.#cluster.options.timeoutMs,
+      }),
+      { timeoutMs: REBALANCE_TIMEOUT_MS + this.#cluster.options.timeoutMs },
     )
     if (answer.errorCode === MEMBER_ID_REQUIRED) this.#memberId = answer.memberId
     if (answer.errorCode !== 0) {
-      if (!this.#react(answer.errorCode)) check(answer.errorCode, this.#options.group)
+      this.#mend(answer.errorCode, `group ${this.#options.group}`)
       return undefined
     }
     this.#memberId = answer.memberId
     this.#generation = answer.generationId
     const isLeader = answer.leader === answer.memberId && !answer.skipAssignment
-    return this.#sync(connection, isLeader ? await this.#assignments(answer.members) : [])
+    return this.#sync(isLeader ? await this.#assignments(answer.members) : [])
   }
 
   async #sync(
-    connection: BrokerConnection,
     assignments: { memberId: string; assignment: Buffer }[],
   ): Promise<Assigned[] | undefined> {
-    const answer = await connection.request(
+    const answer = await this.#coordinator.ask(
       syncGroup,
-      {
+      () => ({
         groupId: this.#options.group,
         generationId: this.#generation,
         memberId: this.#memberId,
@@ -209,11 +202,11 @@ export class GroupMember {
         protocolType: 'consumer',
         protocolName: 'range',
         assignments,
-      },
-      REBALANCE_TIMEOUT_MS + this.#cluster.options.timeoutMs,
+      }),
+      { timeoutMs: REBALANCE_TIMEOUT_MS + this.#cluster.options.timeoutMs },
     )
     if (answer.errorCode === 0) return decodeAssignment(answer.assignment)
-    if (!this.#react(answer.errorCode)) check(answer.errorCode, this.#options.group)
+    this.#mend(answer.errorCode, `group ${this.#options.group}`)
     return undefined
   }
 
@@ -224,7 +217,7 @@ export class GroupMember {
     }))
     const counts = new Map<string, number>()
     for (const topic of new Set(subscriptions.flatMap(({ topics }) => topics))) {
-      counts.set(topic, (await this.#cluster.leaders(topic)).length)
+      counts.set(topic, (await this.#cluster.refresh(topic)).partitions.length)
     }
     return rangeAssign(subscriptions, counts).map(({ memberId, assigned }) => ({
       memberId,
@@ -233,21 +226,28 @@ export class GroupMember {
   }
 
   async #committed(assigned: Assigned[]) {
-    const connection = await this.#connection()
+    const connection = await this.#coordinator.connection()
     const topics = byTopic(assigned).map(([name, row]) => ({
       name,
       partitionIndexes: row.map(({ partition }) => partition),
     }))
-    const found = await fetchCommitted(connection, this.#options.group, topics, {
-      requireStable: true,
-      timeoutMs: this.#cluster.options.timeoutMs,
-    })
     const offsets = new Map<string, number>()
-    for (const { name, partitions } of found) {
-      for (const { partitionIndex, committedOffset, errorCode } of partitions) {
-        check(errorCode, `committed offset of ${name}-${partitionIndex}`)
-        if (committedOffset >= 0) offsets.set(`${name}/${partitionIndex}`, committedOffset)
+    try {
+      const found = await fetchCommitted(connection, this.#options.group, topics, {
+        requireStable: true,
+        timeoutMs: this.#cluster.options.timeoutMs,
+      })
+      for (const { name, partitions } of found) {
+        for (const { partitionIndex, committedOffset, errorCode } of partitions) {
+          check(errorCode, `committed offset of ${name}-${partitionIndex}`)
+          if (committedOffset >= 0) offsets.set(`${name}/${partitionIndex}`, committedOffset)
+        }
       }
+    } catch (error) {
+      if (error instanceof KafkaError && isCoordinatorElsewhere(error.code)) {
+        this.#coordinator.forget()
+      }
+      throw error
     }
     return assigned.map(({ topic, partition }) => ({
       topic,
@@ -256,38 +256,48 @@ export class GroupMember {
     }))
   }
 
-  #scheduleHeartbeat(): void {
+  #scheduleHeartbeat(delayMs: number): void {
     this.#heartbeat?.cancel()
-    this.#heartbeat = this.#cluster.clock.after(this.#options.heartbeatMs, () => {
+    this.#heartbeat = this.#cluster.clock.after(delayMs, () => {
       void this.#beat()
     })
   }
 
   async #beat(): Promise<void> {
     if (this.#isClosed || this.#mustRejoin) return
+    const { heartbeatMs, sessionTimeoutMs } = this.#options
+    const generation = this.#generation
+    const timeoutMs = Math.max(sessionTimeoutMs / 3, HEARTBEAT_TIMEOUT_MS_MIN)
+    let delayMs = heartbeatMs
     try {
-      const connection = await this.#connection()
-      const answer = await connection.request(
+      const answer = await this.#coordinator.ask(
         heartbeat,
-        {
+        () => ({
           groupId: this.#options.group,
-          generationId: this.#generation,
+          generationId: generation,
           memberId: this.#memberId,
           groupInstanceId: null,
-        },
-        this.#cluster.options.timeoutMs,
+        }),
+        { timeoutMs: Math.min(timeoutMs, this.#cluster.options.timeoutMs) },
       )
-      if (answer.errorCode !== 0) this.#react(answer.errorCode)
-    } catch {
-      // The connection broke: the next call finds the coordinator again, or reports.
-      this.#coordinator = undefined
+      // What concerns an older generation came too late to mean anything.
+      if (generation !== this.#generation) return
+      this.#mend(answer.errorCode, 'heartbeat')
+    } catch (error) {
+      // The coordinator failed or moved: soon again. What does not pass, the next commit reports.
+      if (isTransient(error)) delayMs = Math.min(RETRY_MS, heartbeatMs)
     }
-    if (!this.#mustRejoin && !this.#isClosed) this.#scheduleHeartbeat()
+    if (!this.#mustRejoin && !this.#isClosed) this.#scheduleHeartbeat(delayMs)
   }
 
-  /** What an error means for this member. False when it is not one that a member mends itself. */
-  #react(error: number): boolean {
+  /**
+   * What an error means for this member. Returns when it is mended by joining again, and throws
+   * KafkaError otherwise: a transient one when the coordinator is elsewhere or not ready yet.
+   */
+  #mend(error: number, context: string): void {
     switch (error) {
+      case 0:
+        return
       case MEMBER_ID_REQUIRED:
       case REBALANCE_IN_PROGRESS:
         break
@@ -298,22 +308,16 @@ export class GroupMember {
         this.#memberId = ''
         this.#generation = -1
         break
-      case NOT_COORDINATOR:
-      case COORDINATOR_NOT_AVAILABLE:
-        this.#coordinator = undefined
-        return true
-      case COORDINATOR_LOAD_IN_PROGRESS:
-        return true
       default:
-        return false
+        if (isCoordinatorElsewhere(error)) this.#coordinator.forget()
+        throw new KafkaError(error, context)
     }
     this.#mustRejoin = true
-    return true
   }
 }
 
-function isCoordinatorOnTheWay(error: number): boolean {
-  return [COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR].includes(error)
+function isCoordinatorElsewhere(error: number): boolean {
+  return error === NOT_COORDINATOR || error === COORDINATOR_NOT_AVAILABLE
 }
 
 function byTopic<T extends { readonly topic: string }>(rows: readonly T[]): [string, T[]][] {

@@ -1,14 +1,16 @@
 /**
  * An idempotent producer for our own tools: batches by partition, one batch a partition in flight,
- * so order holds and a retry is recognised by its sequence numbers (KIP-98).
+ * so order holds and a retry is recognised by its sequence numbers (KIP-98), also by the next leader.
  */
 import { encodeBatch } from '../../log/records.ts'
 import { produce } from '../api/00-produce.ts'
 import { initProducerId } from '../api/22-init-producer-id.ts'
-import { errorOf } from '../wire/errors.ts'
 import { type Cluster, check, KafkaError } from './cluster.ts'
-import { ClientError } from './connection.ts'
+import { type BrokerConnection, ClientError } from './connection.ts'
 import { partitionForKey } from './partitioner.ts'
+import { persist } from './retry.ts'
+import type { PartitionLeader } from './topic-table.ts'
+import { watched } from './watch.ts'
 
 export interface ProducerRecord {
   readonly key?: Uint8Array | null
@@ -22,7 +24,7 @@ export interface ProducerRecord {
 export interface ProducerOptions {
   readonly acks?: -1 | 1
   readonly compression?: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
-  /** How long a send may be tried again. */
+  /** How long a send may be tried again, counted from the call. */
   readonly deliveryTimeoutMs?: number
 }
 
@@ -38,14 +40,28 @@ interface Identity {
   readonly sequences: Map<string, number>
 }
 
+interface Batch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly ProducerRecord[]
+  readonly deadlineMs: number
+}
+
 const NO_PRODUCER_ID = { producerId: -1, producerEpoch: -1 }
+const ANY_TOPIC = { allowAutoTopicCreation: true }
+/** When other nodes are asked whether the leader that does not answer still is the leader. */
+const FIRST_LOOK_MS = 250
+const NOT_LEADER_OR_FOLLOWER = 6
+/** Answers that name another leader are followed at once, but not in circles. */
+const HOPS_MAX = 3
+/** Produce 12 names topics by name; 13 needs their ids. */
+const BY_NAME = 12
 
 export class Producer {
   readonly #cluster: Cluster
   readonly #options: Required<ProducerOptions>
   /** The last batch of each partition. */
   readonly #tails = new Map<string, Promise<unknown>>()
-  readonly #leaders = new Map<string, Promise<number[]>>()
   #identity: Promise<Identity> | undefined
   #turn = 0
 
@@ -58,12 +74,18 @@ export class Producer {
     }
   }
 
-  /** Sends all records, one batch a partition. In the order of `records`. Throws KafkaError. */
+  /**
+   * Sends all records, one batch a partition. In the order of `records`. Throws KafkaError and
+   * ClientError; what failed may have been written all the same.
+   */
   async send(topic: string, records: readonly ProducerRecord[]): Promise<Delivered[]> {
-    const leaders = await this.#persist(topic, () => this.#leadersOf(topic))
+    const deadlineMs = this.#cluster.clock.monotonicMs() + this.#options.deliveryTimeoutMs
+    const { partitions } = await persist(this.#cluster, deadlineMs, () =>
+      this.#cluster.topic(topic, ANY_TOPIC),
+    )
     const groups = new Map<number, number[]>()
     records.forEach((record, at) => {
-      const partition = this.#choose(record, leaders.length)
+      const partition = this.#choose(record, partitions)
       const group = groups.get(partition)
       if (group === undefined) groups.set(partition, [at])
       else group.push(at)
@@ -72,7 +94,7 @@ export class Producer {
     await Promise.all(
       [...groups].map(async ([partition, positions]) => {
         const batch = positions.map((at) => records[at]!)
-        const first = await this.#enqueue(topic, partition, batch)
+        const first = await this.#enqueue({ topic, partition, records: batch, deadlineMs })
         positions.forEach((at, i) => {
           delivered[at] = { partition, offset: first === -1 ? -1 : first + i }
         })
@@ -81,50 +103,59 @@ export class Producer {
     return delivered
   }
 
-  #choose(record: ProducerRecord, count: number): number {
+  #choose(record: ProducerRecord, partitions: readonly PartitionLeader[]): number {
+    const count = partitions.length
     if (record.partition !== undefined) {
       if (record.partition >= count) check(3, `there is no partition ${record.partition}`)
       return record.partition
     }
     if (record.key != null) return partitionForKey(record.key, count)
+    // Without a key it may go anywhere; so it need not wait for a leader.
+    for (let tried = 1; tried < count; tried++) {
+      const partition = this.#turn++ % count
+      if (partitions[partition]!.leaderId >= 0) return partition
+    }
     return this.#turn++ % count
   }
 
-  #enqueue(topic: string, partition: number, records: ProducerRecord[]): Promise<number> {
-    const name = `${topic}/${partition}`
+  #enqueue(batch: Batch): Promise<number> {
+    const name = nameOf(batch)
     const tail = this.#tails.get(name) ?? Promise.resolve()
-    const sent = tail.then(() => this.#deliver(topic, partition, records))
-    this.#tails.set(
-      name,
-      sent.catch(() => undefined),
-    )
+    const sent = tail.then(() => this.#deliver(batch))
+    const settled = sent.catch(() => undefined)
+    this.#tails.set(name, settled)
+    void settled.then(() => {
+      if (this.#tails.get(name) === settled) this.#tails.delete(name)
+    })
     return sent
   }
 
-  async #deliver(topic: string, partition: number, records: ProducerRecord[]): Promise<number> {
+  async #deliver(batch: Batch): Promise<number> {
+    const { deadlineMs } = batch
     if (this.#options.acks !== -1) {
-      const batch = this.#encode(records, { ...NO_PRODUCER_ID, baseSequence: -1 })
-      return this.#retry(topic, partition, batch)
+      const bytes = this.#encode(batch.records, { ...NO_PRODUCER_ID, baseSequence: -1 })
+      return persist(this.#cluster, deadlineMs, () => this.#attempt(batch, bytes))
     }
-    const name = `${topic}/${partition}`
-    const identity = await this.#persist(topic, () => this.#identify())
+    const identity = await persist(this.#cluster, deadlineMs, () => this.#identify())
     const { producerId, producerEpoch, sequences } = identity
+    const name = nameOf(batch)
     const baseSequence = sequences.get(name) ?? 0
-    const batch = this.#encode(records, { producerId, producerEpoch, baseSequence })
+    const bytes = this.#encode(batch.records, { producerId, producerEpoch, baseSequence })
     try {
-      const offset = await this.#retry(topic, partition, batch)
-      sequences.set(name, (baseSequence + records.length) % 0x8000_0000)
+      const offset = await persist(this.#cluster, deadlineMs, () => this.#attempt(batch, bytes))
+      sequences.set(name, (baseSequence + batch.records.length) % 0x8000_0000)
       return offset
     } catch (error) {
       // Whether these sequence numbers are taken is not known: the next batch under them could be
       // mistaken for this one and acknowledged without being written. A new id has new numbers.
-      if ((await this.#identity) === identity) this.#identity = undefined
+      const current = await this.#identity?.catch(() => undefined)
+      if (current === identity) this.#identity = undefined
       throw error
     }
   }
 
   #encode(
-    records: ProducerRecord[],
+    records: readonly ProducerRecord[],
     identity: { producerId: number; producerEpoch: number; baseSequence: number },
   ): Buffer {
     const nowMs = this.#cluster.clock.nowMs()
@@ -139,56 +170,56 @@ export class Producer {
     )
   }
 
-  #retry(topic: string, partition: number, batch: Buffer): Promise<number> {
-    return this.#persist(topic, () => this.#attempt(topic, partition, batch))
-  }
-
-  /** Tries again what another moment or another node may answer. */
-  async #persist<T>(topic: string, attempt: () => Promise<T>): Promise<T> {
-    const deadlineMs = this.#cluster.clock.monotonicMs() + this.#options.deliveryTimeoutMs
-    for (let delayMs = 20; ; delayMs = Math.min(delayMs * 2, 1000)) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (!isWorthAnotherTry(error) || this.#cluster.clock.monotonicMs() > deadlineMs) throw error
-        this.#leaders.delete(topic)
-        await this.#cluster.pause(delayMs)
+  /** Asks the leader, and those that an answer names instead. */
+  async #attempt(batch: Batch, bytes: Buffer): Promise<number> {
+    try {
+      for (let hops = 1; ; hops++) {
+        const { leaderId } = await this.#cluster.leader(batch.topic, batch.partition, ANY_TOPIC)
+        const { isHinted, ...result } = await this.#ask(leaderId, batch, bytes)
+        if (result.errorCode === 0) return result.baseOffset
+        if (isHinted && hops < HOPS_MAX) continue
+        throw new KafkaError(result.errorCode, result.errorMessage ?? nameOf(batch))
       }
+    } catch (error) {
+      this.#cluster.suspect(batch.topic)
+      throw error
     }
   }
 
-  async #attempt(topic: string, partition: number, batch: Buffer): Promise<number> {
-    const leaders = await this.#leadersOf(topic)
-    const connection = await this.#cluster.node(leaders[partition] ?? -1)
-    // Version 12 names topics by name; 13 needs their ids.
-    const version = Math.min(connection.version(produce as never), 12)
-    const answer = await connection.request(
+  async #ask(leaderId: number, batch: Batch, bytes: Buffer) {
+    const { topic, partition } = batch
+    const connection = await this.#cluster.node(leaderId)
+    const { responses, nodeEndpoints } = await watched(
+      this.#cluster.clock,
+      connection,
+      this.#produce(connection, batch, bytes),
+      {
+        firstLookMs: FIRST_LOOK_MS,
+        isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, [batch]),
+      },
+    )
+    const result = responses[0]?.partitionResponses[0]
+    if (result === undefined) throw new ClientError('malformed', 'an empty answer to Produce')
+    const { errorCode, errorMessage, baseOffset, currentLeader } = result
+    const isHinted =
+      errorCode === NOT_LEADER_OR_FOLLOWER &&
+      this.#cluster.learnLeader({ topic, partition }, currentLeader, nodeEndpoints)
+    return { errorCode, errorMessage, baseOffset, isHinted }
+  }
+
+  #produce(connection: BrokerConnection, { topic, partition }: Batch, records: Buffer) {
+    const { timeoutMs } = this.#cluster.options
+    return connection.request(
       produce,
       {
         transactionalId: null,
         acks: this.#options.acks,
-        timeoutMs: this.#cluster.options.timeoutMs,
-        topicData: [{ name: topic, partitionData: [{ index: partition, records: batch }] }],
+        timeoutMs,
+        topicData: [{ name: topic, partitionData: [{ index: partition, records }] }],
       },
-      this.#cluster.options.timeoutMs * 2,
-      version,
+      timeoutMs * 2,
+      Math.min(connection.version(produce as never), BY_NAME),
     )
-    const result = answer.responses[0]?.partitionResponses[0]
-    if (result === undefined) throw new ClientError('malformed', 'an empty answer to Produce')
-    if (result.errorCode !== 0) {
-      throw new KafkaError(result.errorCode, result.errorMessage ?? `${topic}-${partition}`)
-    }
-    return result.baseOffset
-  }
-
-  #leadersOf(topic: string): Promise<number[]> {
-    let leaders = this.#leaders.get(topic)
-    if (leaders === undefined) {
-      leaders = this.#cluster.leaders(topic, true)
-      this.#leaders.set(topic, leaders)
-      leaders.catch(() => this.#leaders.delete(topic))
-    }
-    return leaders
   }
 
   #identify(): Promise<Identity> {
@@ -202,19 +233,18 @@ export class Producer {
   }
 
   async #askIdentity(): Promise<Identity> {
-    const answer = await this.#cluster.request(undefined, initProducerId, {
+    const answer = await this.#cluster.askAny(initProducerId, () => ({
       transactionalId: null,
       transactionTimeoutMs: 0x7fff_ffff,
       producerId: -1,
       producerEpoch: -1,
-    })
+    }))
     check(answer.errorCode, 'no producer id')
     const { producerId, producerEpoch } = answer
     return { producerId, producerEpoch, sequences: new Map() }
   }
 }
 
-function isWorthAnotherTry(error: unknown): boolean {
-  if (error instanceof KafkaError) return errorOf(error.code)?.isRetriable === true
-  return error instanceof ClientError && error.code !== 'unsupported' && error.code !== 'malformed'
+function nameOf({ topic, partition }: Batch): string {
+  return `${topic}/${partition}`
 }
