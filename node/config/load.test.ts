@@ -70,7 +70,11 @@ describe('node/config/load', () => {
     assert.equal(load('', { profile: 'dev' }).number(delay), 0)
     assert.equal(load(`${delay}=7`, { profile: 'dev' }).number(delay), 7)
     assert.equal(load('').number(delay), 3000)
-    assert.equal(load('', { profile: 'dev', nodes: 5 }).number('default.replication.factor'), 3)
+    const voters = Array.from({ length: 5 }, (_, i) => `${i + 1}@node${i + 1}:9093`).join(',')
+    const five = load(`controller.quorum.voters=${voters}`, { profile: 'dev' })
+    assert.equal(five.number('default.replication.factor'), 3)
+    assert.equal(five.number('min.insync.replicas'), 2)
+    assert.equal(load('', { profile: 'dev' }).number('min.insync.replicas'), 1)
   })
 
   it('takes no notice of variables that other programs use', () => {

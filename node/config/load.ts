@@ -18,24 +18,25 @@ export interface SettingsSources {
   /** `key=value` of `--set`, split. */
   readonly flags?: Readonly<Record<string, string>>
   readonly profile?: Profile
-  /** How many nodes the cluster has, for profiles. */
-  readonly nodes?: number
 }
 
 const FEW_PARTITIONS = '8'
 
-/** What a profile sets, below everything that a person wrote. */
+/** What a profile sets for so many nodes, below everything that a person wrote. */
 export function profileSettings(profile: Profile, nodes: number): Readonly<Record<string, string>> {
   if (profile === 'prod') return {}
   const replicas = String(Math.min(3, nodes))
+  const majority = String(Math.min(2, nodes))
   return {
     'group.initial.rebalance.delay.ms': '0',
     'offsets.topic.num.partitions': FEW_PARTITIONS,
     'transaction.state.log.num.partitions': FEW_PARTITIONS,
     'share.coordinator.state.topic.num.partitions': FEW_PARTITIONS,
     'default.replication.factor': replicas,
+    'min.insync.replicas': majority,
     'offsets.topic.replication.factor': replicas,
     'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': majority,
     'share.coordinator.state.topic.replication.factor': replicas,
   }
 }
@@ -61,15 +62,17 @@ export function loadSettings(sources: SettingsSources): Settings {
 }
 
 function mergeSources(sources: SettingsSources): { values: Map<string, string>; notes: string[] } {
-  const values = new Map<string, string>(
-    Object.entries(profileSettings(sources.profile ?? 'prod', sources.nodes ?? 1)),
-  )
   const notes: string[] = []
   const given = [
     ...fromFile(sources.file),
     ...fromEnvironment(sources.environment ?? {}, notes),
     ...fromFlags(sources.flags ?? {}),
   ]
+  const voters = given.findLast(({ name }) => name === 'controller.quorum.voters')?.value
+  const nodes = voters === undefined ? 1 : voters.split(',').length
+  const values = new Map<string, string>(
+    Object.entries(profileSettings(sources.profile ?? 'prod', nodes)),
+  )
   for (const { name, value, place } of given) {
     const note = check(name, value, place)
     if (note !== undefined && !notes.includes(note)) notes.push(note)
