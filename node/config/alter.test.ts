@@ -151,7 +151,7 @@ describe('node/config/alter', () => {
       ['retention.ms', '-1'],
     ])
     const { log, minInsyncReplicas } = topicLogConfig(overrides, dynamic)
-    assert.equal(minInsyncReplicas, 1)
+    assert.equal(minInsyncReplicas, 2)
     assert.ok(log.isCompacted && log.isDeleted)
     assert.equal(log.retentionMs, -1)
     assert.equal(log.segmentMs, 3_600_000)

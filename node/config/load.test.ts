@@ -73,8 +73,6 @@ describe('node/config/load', () => {
     const voters = Array.from({ length: 5 }, (_, i) => `${i + 1}@node${i + 1}:9093`).join(',')
     const five = load(`controller.quorum.voters=${voters}`, { profile: 'dev' })
     assert.equal(five.number('default.replication.factor'), 3)
-    assert.equal(five.number('min.insync.replicas'), 2)
-    assert.equal(load('', { profile: 'dev' }).number('min.insync.replicas'), 1)
   })
 
   it('takes no notice of variables that other programs use', () => {

@@ -26,17 +26,14 @@ const FEW_PARTITIONS = '8'
 export function profileSettings(profile: Profile, nodes: number): Readonly<Record<string, string>> {
   if (profile === 'prod') return {}
   const replicas = String(Math.min(3, nodes))
-  const majority = String(Math.min(2, nodes))
   return {
     'group.initial.rebalance.delay.ms': '0',
     'offsets.topic.num.partitions': FEW_PARTITIONS,
     'transaction.state.log.num.partitions': FEW_PARTITIONS,
     'share.coordinator.state.topic.num.partitions': FEW_PARTITIONS,
     'default.replication.factor': replicas,
-    'min.insync.replicas': majority,
     'offsets.topic.replication.factor': replicas,
     'transaction.state.log.replication.factor': replicas,
-    'transaction.state.log.min.isr': majority,
     'share.coordinator.state.topic.replication.factor': replicas,
   }
 }

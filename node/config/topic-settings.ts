@@ -122,9 +122,15 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
     'A record is not compacted away before it is this old.',
     { synonyms: ['log.cleaner.min.compaction.lag.ms'] },
   ),
-  int('min.insync.replicas', 1, atLeast(1), MEDIUM, CLUSTER).is(
-    'A write with acks=all is refused when fewer replicas than this are in sync.',
-    { synonyms: ['min.insync.replicas'] },
+  int('min.insync.replicas', 2, atLeast(1), MEDIUM, CLUSTER).is(
+    'A write with acks=all is refused when fewer replicas than this are in sync; a topic with fewer replicas asks for all of them.',
+    {
+      synonyms: ['min.insync.replicas'],
+      deviation: {
+        kafkaDefault: '1',
+        reason: 'an acknowledged record is to survive the loss of any one of three replicas',
+      },
+    },
   ),
   bool('preallocate', false, null, MEDIUM, CLUSTER).is(
     'Whether a new segment file gets its full size at once.',

@@ -184,8 +184,14 @@ export const LOG_SETTINGS: readonly Setting[] = [
   int('message.max.bytes', 1_048_588, atLeast(0), HIGH, CLUSTER).is(
     'The largest batch that is taken, as it arrives.',
   ),
-  int('min.insync.replicas', 1, atLeast(1), HIGH, CLUSTER).is(
-    'A write with acks=all is refused when fewer replicas than this are in sync.',
+  int('min.insync.replicas', 2, atLeast(1), HIGH, CLUSTER).is(
+    'A write with acks=all is refused when fewer replicas than this are in sync; a topic with fewer replicas asks for all of them.',
+    {
+      deviation: {
+        kafkaDefault: '1',
+        reason: 'an acknowledged record is to survive the loss of any one of three replicas',
+      },
+    },
   ),
   int('num.recovery.threads.per.data.dir', 2, atLeast(1), HIGH, CLUSTER).hasNoEffect(
     'a node is one process with one event loop; run more nodes to use more cores.',
