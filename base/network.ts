@@ -19,8 +19,8 @@ export interface Connection {
   /** The address at which the other end reached us. */
   readonly localPort: number
   /**
-   * Queues the buffers in order, in one system call where possible. They must not change
-   * afterwards.
+   * Queues the buffers in order, in one system call where possible. They must not change as long
+   * as `queuedBytes` counts them.
    */
   write(buffers: readonly Uint8Array[]): void
   /** Bytes that were written and have not left this process. */

@@ -152,8 +152,9 @@ export class Endpoint implements Connection {
     const first = this.#queue[0]!
     // Mostly as it was written, sometimes in small pieces.
     const limit = random.chance(0.1) ? 1 + random.below(100) : SEGMENT_BYTES_MAX
-    const segment = first.length <= limit ? first : first.subarray(0, limit)
-    if (segment === first) this.#queue.shift()
+    // A copy, as the kernel takes one: what has left the process may change behind us.
+    const segment = Buffer.from(first.subarray(0, limit))
+    if (segment.length === first.length) this.#queue.shift()
     else this.#queue[0] = first.subarray(limit)
     this.#queuedBytes -= segment.length
     return segment

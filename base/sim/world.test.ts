@@ -149,6 +149,17 @@ describe('base/sim/world', () => {
       assert.equal(server.received.toString(), 'to b')
     })
 
+    it('keeps what has left the process, whatever becomes of the buffer', async () => {
+      const sim = new SimWorld(7)
+      const { client, server } = await connected(sim)
+      const lent = Buffer.from('as it was')
+      client.connection?.write([lent])
+      assert.equal(client.connection?.queuedBytes(), 0)
+      lent.fill(0)
+      await sim.runFor(1000)
+      assert.equal(server.received.toString(), 'as it was')
+    })
+
     it('gives up at last, and cannot connect meanwhile', async () => {
       const sim = new SimWorld(2)
       const { client, server } = await connected(sim)
