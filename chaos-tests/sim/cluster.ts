@@ -5,6 +5,7 @@
  * Invariant: what happens follows from the seed and the calls; nothing here looks at a real clock.
  */
 import { AssertionFailed } from '../../base/assert.ts'
+import type { SimDisk } from '../../base/sim/disk.ts'
 import type { SimRandom } from '../../base/sim/random.ts'
 import type { SimHost, SimNodeWorld } from '../../base/sim/world.ts'
 import { SimWorld } from '../../base/sim/world.ts'
@@ -15,6 +16,7 @@ export const KAFKA_PORT = 9092
 export const PEER_PORT = 9192
 export const DATA_DIRECTORY = '/data'
 
+const UNLIMITED_BYTES = 2 ** 40
 const START_AGAIN_MS = 500
 const START_AGAIN_MAX_MS = 4000
 
@@ -25,6 +27,7 @@ export interface ClusterOptions {
   /** How often `world.maybe` says yes. */
   readonly maybeProbability: number
   readonly latencyUs?: Latency
+  readonly diskLatencyUs?: SimDisk['latencyUs']
   /** Beyond what a node of a test needs. */
   readonly settings: Readonly<Record<string, string>>
 }
@@ -62,7 +65,9 @@ export class SimCluster {
   readonly nodes: readonly SimNode[]
   readonly crashes: Crash[] = []
   /** Of the links, when no fault bends it. */
-  usualLatencyUs: Latency
+  readonly usualLatencyUs: Latency
+  /** Of the disks; undefined: as they are made. */
+  readonly usualDiskLatencyUs: SimDisk['latencyUs'] | undefined
   /** Times at which a node began to serve, for the report. */
   readonly starts: { readonly node: number; readonly atMs: number; readonly tookMs: number }[] = []
   readonly #options: ClusterOptions
@@ -72,9 +77,11 @@ export class SimCluster {
     this.#options = options
     this.usualLatencyUs = options.latencyUs ?? this.sim.links.latencyUs
     this.sim.links.latencyUs = this.usualLatencyUs
+    this.usualDiskLatencyUs = options.diskLatencyUs
     this.nodes = Array.from({ length: options.nodes }, (_, index) => {
       return new SimNode(index + 1, this.sim.host(`n${index + 1}`))
     })
+    for (const node of this.nodes) this.restoreDisk(node)
   }
 
   get nowMs(): number {
@@ -94,6 +101,13 @@ export class SimCluster {
   /** Nodes that serve. */
   get running(): SimNode[] {
     return this.nodes.filter(({ running }) => running !== undefined)
+  }
+
+  /** The disk is as quick, large and sound as it was. */
+  restoreDisk({ host: { disk } }: SimNode): void {
+    disk.fault = () => undefined
+    disk.quotaBytes = UNLIMITED_BYTES
+    if (this.usualDiskLatencyUs !== undefined) disk.latencyUs = this.usualDiskLatencyUs
   }
 
   /** The running node that plays a part just now. */
@@ -200,7 +214,6 @@ export class SimCluster {
     const voters = this.nodes.map(({ id, name }) => `${id}@${name}:${PEER_PORT}`).join(',')
     return loadSettings({
       profile: 'test',
-      nodes: this.nodes.length,
       flags: {
         'process.roles': 'broker,controller',
         'node.id': String(node.id),

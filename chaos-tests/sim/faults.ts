@@ -196,21 +196,15 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
       links.lossProbability = 0
     }
   },
-  'slow-disk': ({ node, step, random }) => {
-    const { disk } = node.host
-    const usual = disk.latencyUs
+  'slow-disk': ({ cluster, node, step, random }) => {
     const mostUs = Math.ceil(10_000 + step.draw * 2_000_000)
-    disk.latencyUs = () => random.below(mostUs)
-    return () => {
-      disk.latencyUs = usual
-    }
+    node.host.disk.latencyUs = () => random.below(mostUs)
+    return () => cluster.restoreDisk(node)
   },
-  'disk-full': ({ node }) => {
+  'disk-full': ({ cluster, node }) => {
     const { disk } = node.host
     disk.quotaBytes = disk.usedBytes() + FREE_BYTES_WHEN_FULL
-    return () => {
-      disk.quotaBytes = UNLIMITED_BYTES
-    }
+    return () => cluster.restoreDisk(node)
   },
   'write-error': (act) => failing(act, (operation) => (operation === 'write' ? 'EIO' : undefined)),
   'sync-error': (act) =>
@@ -261,8 +255,6 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
   },
 }
 
-const UNLIMITED_BYTES = 2 ** 40
-
 function startAll(cluster: SimCluster): void {
   for (const node of cluster.nodes) cluster.start(node)
 }
@@ -307,7 +299,7 @@ function withLatency(
 }
 
 /** Some of the operations on some of the files fail. */
-function failing({ node, random, step, suspects }: Act, rule: DiskFaultRule): Undo {
+function failing({ cluster, node, random, step, suspects }: Act, rule: DiskFaultRule): Undo {
   const { disk } = node.host
   const chance = step.draw < 0.3 ? 1 : step.draw * 0.2
   const isInData = step.draw < 0.7
@@ -316,9 +308,7 @@ function failing({ node, random, step, suspects }: Act, rule: DiskFaultRule): Un
     if (isInData && !/\.(log|index|timeindex)$/.test(path)) return undefined
     return random.chance(chance) ? rule(operation, path) : undefined
   }
-  return () => {
-    disk.fault = () => undefined
-  }
+  return () => cluster.restoreDisk(node)
 }
 
 /** A few bits of a few files, wherever they are. */

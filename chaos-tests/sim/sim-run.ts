@@ -75,9 +75,9 @@ class SimRun {
       nodes: plan.nodes,
       maybeProbability: plan.maybeProbability,
       latencyUs: LATENCIES[plan.latency],
+      diskLatencyUs: DISKS[plan.disk],
       settings: plan.settings,
     })
-    for (const { host } of this.#cluster.nodes) host.disk.latencyUs = DISKS[plan.disk]
     this.#recorder = new Recorder(() => this.#cluster.nowMs)
     this.#watch = new Watch(this.#cluster, this.#recorder)
     this.#clients = plan.actors.map((actor) => {
