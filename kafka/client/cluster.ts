@@ -10,6 +10,7 @@ import type { Infer, Struct, Written } from '../wire/schema.ts'
 import { type BrokerConnection, ClientError, type ClientParts } from './connection.ts'
 import { Nodes, type NodesOptions } from './nodes.ts'
 import { NO_LEADER, type PartitionLeader, TopicTable, type TopicView } from './topic-table.ts'
+import { type WatchOptions, watched } from './watch.ts'
 
 export type ClusterOptions = NodesOptions
 
@@ -17,9 +18,12 @@ export type ClusterOptions = NodesOptions
 export class KafkaError extends Error {
   override readonly name = 'KafkaError'
   readonly code: number
-  constructor(code: number, context: string) {
+  /** Asked often enough, though the code says that it may pass. */
+  readonly isFinal: boolean
+  constructor(code: number, context: string, isFinal = false) {
     super(`${errorName(code)}: ${context}`)
     this.code = code
+    this.isFinal = isFinal
   }
 }
 
@@ -112,7 +116,9 @@ export class Cluster {
     exceptId?: number,
   ): Promise<Infer<S>> {
     const deadlineMs = this.clock.monotonicMs() + this.options.timeoutMs
-    for (;;) {
+    for (let failures = 0; ; failures++) {
+      // The first failure is most often that of one node, found out by this very request.
+      if (failures > 1) await this.pause(RETRY_MS)
       const connection = await this.any(exceptId)
       try {
         const patienceMs = this.#nodes.patienceMs(connection)
@@ -163,6 +169,23 @@ export class Cluster {
     return isYoung ? known : this.refresh(name, options)
   }
 
+  /**
+   * Waits for an answer that comes on `connection`, as long as it is waited for at the right place.
+   * Throws ClientError, and then asks others first for a while.
+   */
+  async waitFor<T>(
+    connection: BrokerConnection,
+    answer: Promise<T>,
+    options: WatchOptions,
+  ): Promise<T> {
+    try {
+      return await watched(this.clock, connection, answer, options)
+    } catch (error) {
+      if (error instanceof ClientError) this.#nodes.failed(connection)
+      throw error
+    }
+  }
+
   /** What is known of a topic, however old. */
   known(name: string): TopicView | undefined {
     return this.#topics.peek(name)
@@ -186,11 +209,12 @@ export class Cluster {
       const error = answer.topics[0]?.errorCode ?? UNKNOWN_TOPIC_OR_PARTITION
       const view = this.#topics.peek(name)
       if (error === 0 && view !== undefined) return view
-      const isLate = this.clock.monotonicMs() >= untilMs
-      if (error !== UNKNOWN_TOPIC_OR_PARTITION || isLate) {
-        if (error === UNKNOWN_TOPIC_OR_PARTITION) this.#topics.forget(name)
-        throw new KafkaError(error, name)
+      if (error !== UNKNOWN_TOPIC_OR_PARTITION) throw new KafkaError(error, name)
+      if (this.clock.monotonicMs() >= untilMs) {
+        this.#topics.forget(name)
+        throw new KafkaError(error, name, options.allowAutoTopicCreation !== true)
       }
+      this.#nodes.passOver()
       await this.pause(RETRY_MS)
     }
   }
@@ -206,7 +230,7 @@ export class Cluster {
       found = (await this.refresh(topic, options)).partitions[partition]
     }
     if (found === undefined) {
-      throw new KafkaError(UNKNOWN_TOPIC_OR_PARTITION, `there is no partition ${partition}`)
+      throw new KafkaError(UNKNOWN_TOPIC_OR_PARTITION, `there is no ${topic}-${partition}`, true)
     }
     check(found.leaderId < 0 ? LEADER_NOT_AVAILABLE : 0, `${topic}-${partition}`)
     return found
@@ -261,8 +285,7 @@ export class Cluster {
         if (!(thrown instanceof KafkaError)) throw thrown
         error = thrown
       }
-      const isUnknown = error.code === UNKNOWN_TOPIC_OR_PARTITION && !allowAutoTopicCreation
-      const isFinal = isUnknown || errorOf(error.code)?.isRetriable !== true
+      const isFinal = error.isFinal || errorOf(error.code)?.isRetriable !== true
       if (isFinal || this.#isClosed || this.clock.monotonicMs() > deadlineMs) throw error
       await this.pause(RETRY_MS)
     }

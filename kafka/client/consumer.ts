@@ -13,7 +13,6 @@ import type { Infer } from '../wire/schema.ts'
 import { ZERO_UUID } from '../wire/schema.ts'
 import { type Cluster, check, KafkaError } from './cluster.ts'
 import { delayMs, isTransient, persist } from './retry.ts'
-import { watched } from './watch.ts'
 
 export type StartAt = 'earliest' | 'latest'
 
@@ -110,8 +109,9 @@ export class Consumer {
       },
       this.#cluster.options.timeoutMs,
     )
-    const answer = await watched(this.#cluster.clock, connection, asked, {
+    const answer = await this.#cluster.waitFor(connection, asked, {
       firstLookMs: FIRST_LOOK_MS,
+      looks: 1,
       isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, [{ topic, partition }]),
     })
     const found = answer.topics[0]?.partitions[0]
@@ -219,8 +219,9 @@ export class Consumer {
       maxWaitMs + this.#cluster.options.timeoutMs,
       version,
     )
-    return watched(this.#cluster.clock, connection, asked, {
+    return this.#cluster.waitFor(connection, asked, {
       firstLookMs: maxWaitMs + FIRST_LOOK_MS,
+      looks: 1,
       isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, positions),
     })
   }

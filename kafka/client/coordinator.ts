@@ -5,7 +5,6 @@ import type { Api } from '../api/define.ts'
 import type { Infer, Struct, Written } from '../wire/schema.ts'
 import { type Cluster, check } from './cluster.ts'
 import { type BrokerConnection, ClientError } from './connection.ts'
-import { watched } from './watch.ts'
 
 const GROUP_KEY = 0
 /** FindCoordinator: from here on for many keys at once. */
@@ -89,8 +88,9 @@ export class CoordinatorLink {
     const version = Math.min(newest, options.newestVersion ?? newest)
     try {
       const asked = connection.request(api, bodyFor(connection), options.timeoutMs, version)
-      return await watched(this.#cluster.clock, connection, asked, {
+      return await this.#cluster.waitFor(connection, asked, {
         firstLookMs: FIRST_LOOK_MS,
+        looks: 2,
         isElsewhere: async () => {
           const found = await lookUpCoordinator(this.#cluster, this.#group, nodeId)
           return found.errorCode === 0 && found.nodeId !== nodeId

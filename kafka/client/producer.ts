@@ -10,7 +10,6 @@ import { type BrokerConnection, ClientError } from './connection.ts'
 import { partitionForKey } from './partitioner.ts'
 import { persist } from './retry.ts'
 import type { PartitionLeader } from './topic-table.ts'
-import { watched } from './watch.ts'
 
 export interface ProducerRecord {
   readonly key?: Uint8Array | null
@@ -189,12 +188,12 @@ export class Producer {
   async #ask(leaderId: number, batch: Batch, bytes: Buffer) {
     const { topic, partition } = batch
     const connection = await this.#cluster.node(leaderId)
-    const { responses, nodeEndpoints } = await watched(
-      this.#cluster.clock,
+    const { responses, nodeEndpoints } = await this.#cluster.waitFor(
       connection,
       this.#produce(connection, batch, bytes),
       {
         firstLookMs: FIRST_LOOK_MS,
+        looks: 1,
         isElsewhere: () => this.#cluster.isLedElsewhere(leaderId, [batch]),
       },
     )

@@ -6,11 +6,13 @@ import { ClientError } from './connection.ts'
 /** A leader that fails is followed by another in a few hundred milliseconds, most often. */
 const QUICK_MS = 20
 const QUICK_TRIES = 50
-const SLOW_MS_MAX = 1000
+const SLOW_MS_MAX = 250
 
 /** May another moment, or another node, give another answer? */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof KafkaError) return errorOf(error.code)?.isRetriable === true
+  if (error instanceof KafkaError) {
+    return !error.isFinal && errorOf(error.code)?.isRetriable === true
+  }
   return error instanceof ClientError && error.code !== 'unsupported' && error.code !== 'malformed'
 }
 
@@ -33,9 +35,10 @@ export async function persist<T>(
     try {
       return await attempt()
     } catch (error) {
-      const isOver = cluster.isClosed || cluster.clock.monotonicMs() >= deadlineMs
-      if (isOver || !cluster.wasReached || !isTransient(error)) throw error
-      await cluster.pause(delayMs(failures))
+      const leftMs = deadlineMs - cluster.clock.monotonicMs()
+      const isOver = leftMs <= 0 || cluster.isClosed || !cluster.wasReached
+      if (isOver || !isTransient(error)) throw error
+      await cluster.pause(Math.min(delayMs(failures), leftMs))
     }
   }
 }

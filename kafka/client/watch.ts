@@ -9,13 +9,13 @@ import { type BrokerConnection, ClientError } from './connection.ts'
 export interface WatchOptions {
   /** From the request to the first look. */
   readonly firstLookMs: number
+  /** How often in a row others have to say it: one of them may know less than who is waited for. */
+  readonly looks: number
   /** Asks other nodes. What it throws counts as no. */
   readonly isElsewhere: () => Promise<boolean>
 }
 
 const LOOK_AGAIN_MS = 250
-/** One node may know less than the one that is waited for; so it is said twice. */
-const LOOKS = 2
 
 /**
  * Waits for `answer`, which comes on `connection`. Ends the connection, so that all who wait on it
@@ -34,7 +34,7 @@ export async function watched<T>(
     const isElsewhere = await options.isElsewhere().catch(() => false)
     said = isElsewhere ? said + 1 : 0
     if (isOver) return
-    if (said >= LOOKS) connection.abort(new ClientError('moved', 'another node took over'))
+    if (said >= options.looks) connection.abort(new ClientError('moved', 'another node took over'))
     else timer = clock.after(LOOK_AGAIN_MS, () => void look())
   }
   timer = clock.after(options.firstLookMs, () => void look())
