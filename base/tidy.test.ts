@@ -49,6 +49,8 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['proto/load.ts', 'node:module node:url', 'loads the .proto files when they are first needed'],
   ['proto/generate.ts', '*', 'the entry point that writes the types of the messages'],
   ['node/node.test.ts', 'node:os', 'temporary directories for a real node'],
+  ['node/families.test.ts', 'node:os', 'temporary directories for a real node'],
+  ['node/admin.test.ts', 'node:net', 'speaks HTTP byte by byte'],
   ['kafka/api/fuzz-run.ts', '*', 'the entry point of a long run'],
   ['node/admin.ts', 'node:http node:net', 'HTTP is no port: nothing of it is simulated'],
   ['node/main.ts', '*', 'the entry point'],

@@ -35,10 +35,10 @@ export interface AdminSource {
 
 const PATH_LENGTH_MAX = 2048
 const HEADER_BYTES_MAX = 8192
-const HEADERS_TIMEOUT_MS = 5_000
+/** How long a request may take to arrive; its headers half of that. */
 const REQUEST_TIMEOUT_MS = 10_000
-/** How often the two above are looked at. */
-const CHECK_MS = 1_000
+/** In one request's time, how often it is looked at. */
+const CHECKS = 10
 /** Neither a byte in nor a byte out. */
 const SILENCE_MS = 15_000
 const KEEP_ALIVE_MS = 5_000
@@ -80,14 +80,14 @@ export class AdminServer {
   #unsentBytes = 0
 
   /** `hosts`: names beside localhost and addresses under which people may open the pages. */
-  constructor(logger: Logger, hosts: readonly string[]) {
+  constructor(logger: Logger, hosts: readonly string[], requestTimeoutMs = REQUEST_TIMEOUT_MS) {
     this.#logger = logger
     this.#hosts = new Set(['localhost', ...hosts.map((host) => host.toLowerCase())])
     this.#server = createServer(
       {
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: CHECK_MS,
+        headersTimeout: requestTimeoutMs / 2,
+        requestTimeout: requestTimeoutMs,
+        connectionsCheckingInterval: requestTimeoutMs / CHECKS,
         keepAliveTimeout: KEEP_ALIVE_MS,
         maxHeaderSize: HEADER_BYTES_MAX,
       },
