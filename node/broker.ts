@@ -2,10 +2,11 @@
 import type { Disk } from '../base/disk.ts'
 import type { Broker, DataPort } from '../kafka/broker.ts'
 import type { GroupsPort } from '../kafka/control.ts'
+import { NONE } from '../kafka/wire/errors.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Settings } from './config.ts'
 import type { Controller } from './metadata/controller.ts'
-import type { MetadataQuorum } from './metadata/quorum.ts'
+import { type MetadataQuorum, NotLeaderError } from './metadata/quorum.ts'
 import type { Partitions } from './partitions.ts'
 import { NodeCluster } from './ports/cluster.ts'
 import { NodeConfigs } from './ports/configs.ts'
@@ -32,12 +33,17 @@ export class NodeBroker implements Broker {
     store: LogStore
     disk: Disk
   }) {
-    const { nodeId, controller, partitions } = parts
+    const { nodeId, controller, partitions, quorum } = parts
     this.data = partitions
     this.cluster = new NodeCluster(parts)
     this.topics = parts.topics
     this.configs = new NodeConfigs(parts)
     this.groups = parts.groups
-    this.producers = new NodeProducers(partitions, () => controller.allocateProducerIds(nodeId))
+    this.producers = new NodeProducers(partitions, async () => {
+      const brokerEpoch = quorum.image.brokers.get(nodeId)?.epoch ?? -1
+      const answer = await controller.allocateProducerIds({ brokerId: nodeId, brokerEpoch })
+      if (answer.errorCode !== NONE) throw new NotLeaderError('this broker has to register again')
+      return { first: answer.producerIdStart, count: answer.producerIdLen }
+    })
   }
 }

@@ -16,9 +16,10 @@ import { topicLogConfig } from './config/topic-log-config.ts'
 import type { Settings } from './config.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
+import { registrationRequest } from './metadata/broker-registrations.ts'
 import { Controller } from './metadata/controller.ts'
 import { overridesOf, RESOURCE } from './metadata/image.ts'
-import { claimDirectories, type Identity } from './metadata/meta-properties.ts'
+import { claimDirectories, type Identity, newUuid } from './metadata/meta-properties.ts'
 import { QuorumState } from './metadata/quorum-state.ts'
 import { METADATA_LOG_CONFIG, SingleVoter } from './metadata/single-voter.ts'
 import { autoCreation, OFFSETS_TOPIC, OffsetsTopicOfNode } from './offsets-topic.ts'
@@ -52,6 +53,7 @@ export class Node {
   readonly endpoints: readonly Endpoint[]
   state: NodeState = 'running'
   readonly #world: World
+  readonly #controller: Controller
   readonly #metadataLog: PartitionLog
   #isSampling = true
 
@@ -64,6 +66,7 @@ export class Node {
     server: KafkaServer
     store: LogStore
     quorum: SingleVoter
+    controller: Controller
     metadataLog: PartitionLog
     replicationProbe: ReplicationProbe
     endpoints: readonly Endpoint[]
@@ -76,6 +79,7 @@ export class Node {
     this.server = parts.server
     this.store = parts.store
     this.quorum = parts.quorum
+    this.#controller = parts.controller
     this.#metadataLog = parts.metadataLog
     this.replicationProbe = parts.replicationProbe
     this.endpoints = parts.endpoints
@@ -159,7 +163,16 @@ export class Node {
       },
       quorum.image,
     )
-    const controller = new Controller({ quorum, random, logger, settings: current })
+    const controller = new Controller({
+      nodeId: settings.nodeId,
+      quorum,
+      clock,
+      random,
+      logger,
+      settings: current,
+      clusterId: identity.clusterId,
+    })
+    controller.start()
     const topics = new NodeTopics(partitions, controller, autoCreation(settings))
     const offsetsTopic = new OffsetsTopicOfNode(partitions, topics)
     const groups = new GroupCoordinator({
@@ -206,13 +219,31 @@ export class Node {
     )
     const endpoints = await listen(server, settings)
     try {
-      await controller.registerBroker({
-        nodeId: settings.nodeId,
-        rack: settings.optionalText('broker.rack'),
-        endpoints: advertised(settings, endpoints),
-        directoryIds: [...identity.directoryIds.values()],
-      })
+      const { brokerEpoch = -1 } = await controller.registerBroker(
+        registrationRequest({
+          nodeId: settings.nodeId,
+          clusterId: identity.clusterId,
+          incarnationId: newUuid(random),
+          rack: settings.optionalText('broker.rack'),
+          endpoints: advertised(settings, endpoints),
+          directoryIds: [...identity.directoryIds.values()],
+          previousEpoch: -1,
+        }),
+      )
+      await controller.heartbeat(
+        {
+          brokerId: settings.nodeId,
+          brokerEpoch,
+          currentMetadataOffset: quorum.image.offset,
+          wantFence: false,
+          wantShutDown: false,
+          offlineLogDirs: [],
+          cordonedLogDirs: null,
+        },
+        1,
+      )
     } catch (error) {
+      controller.stop()
       await server.close()
       throw error
     }
@@ -226,6 +257,7 @@ export class Node {
       server,
       store,
       quorum,
+      controller,
       metadataLog,
       replicationProbe,
       endpoints,
@@ -240,6 +272,7 @@ export class Node {
     await this.server.close()
     this.groups.close()
     await this.partitions.close()
+    this.#controller.stop()
     await this.quorum.stop()
     await this.#metadataLog.close()
     await this.store.close()

@@ -14,7 +14,7 @@ import {
   type Refused,
   type ResourceKind,
 } from '../config/alter.ts'
-import type { Settings } from '../config.ts'
+import type { View } from './decision.ts'
 import { type MetadataImage, overridesOf, RESOURCE } from './image.ts'
 import type { MetadataRecord } from './records.ts'
 
@@ -39,23 +39,20 @@ const KINDS: ReadonlyMap<number, ResourceKind> = new Map([
   [RESOURCE.clientMetrics, 'clientMetrics'],
 ])
 
-export function decideWholeConfigs(
-  image: MetadataImage,
-  settings: Settings,
-  request: AlterConfigsRequest,
-): Decided {
-  return decideAll(image, request.resources, request.validateOnly, (kind, resource) => {
+export function decideWholeConfigs(view: View, request: AlterConfigsRequest): Decided {
+  const { image, settings } = view
+  return decideAll(view, request.resources, request.validateOnly, (kind, resource) => {
     const current = overridesOf(image, resource.resourceType, resource.resourceName)
     return alterWhole(kind, current, [...resource.configs], settings)
   })
 }
 
 export function decideIncrementalConfigs(
-  image: MetadataImage,
-  settings: Settings,
+  view: View,
   request: IncrementalAlterConfigsRequest,
 ): Decided {
-  return decideAll(image, request.resources, request.validateOnly, (kind, resource) => {
+  const { image, settings } = view
+  return decideAll(view, request.resources, request.validateOnly, (kind, resource) => {
     const current = overridesOf(image, resource.resourceType, resource.resourceName)
     const changes = [...resource.configs].map(({ name, configOperation, value }) => ({
       name,
@@ -67,11 +64,12 @@ export function decideIncrementalConfigs(
 }
 
 function decideAll<R extends { readonly resourceType: number; readonly resourceName: string }>(
-  image: MetadataImage,
+  view: View,
   resources: readonly R[],
   validateOnly: boolean,
   decide: (kind: ResourceKind, resource: R) => Changes | Refused,
 ): Decided {
+  const { image } = view
   const counts = new Map<string, number>()
   const keyOf = ({ resourceType, resourceName }: R) => `${resourceType}/${resourceName}`
   for (const resource of resources) {

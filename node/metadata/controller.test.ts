@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { SILENT } from '../../base/logger.ts'
 import type { CreateTopicsRequest } from '../../kafka/api/19-create-topics.ts'
-import { loadSettings } from '../config/load.ts'
-import { Controller, PRODUCER_ID_BLOCK } from './controller.ts'
+import { PRODUCER_ID_BLOCK } from './allocations.ts'
+import type { Controller } from './controller.ts'
+import { ControllerFixture } from './controller-fixture.ts'
 import { overridesOf, RESOURCE } from './image.ts'
-import type { SingleVoter } from './single-voter.ts'
-import { brokerRecord, idOf, QuorumFixture } from './testing.ts'
+import type { MemoryQuorum } from './memory-quorum.ts'
+import { idOf } from './testing.ts'
 
 const ZERO = 'AAAAAAAAAAAAAAAAAAAAAA'
 
@@ -27,32 +27,14 @@ const manual = (...replicas: number[][]): Partial<NewTopic> => ({
 })
 
 interface Cluster {
-  readonly fixture: QuorumFixture
-  readonly voter: SingleVoter
+  readonly fixture: ControllerFixture
+  readonly voter: MemoryQuorum
   readonly controller: Controller
 }
 
 async function start(brokers = 1, flags: Record<string, string> = {}): Promise<Cluster> {
-  const fixture = new QuorumFixture(11)
-  const voter = await fixture.start()
-  const settings = loadSettings({ flags: { 'node.id': '1', ...flags } })
-  const controller = new Controller({
-    quorum: voter,
-    random: fixture.random,
-    logger: SILENT,
-    settings: () => settings,
-  })
-  const registration = {
-    nodeId: 1,
-    rack: null,
-    endpoints: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 }],
-    directoryIds: [idOf(101)],
-  }
-  await fixture.complete(controller.registerBroker(registration))
-  for (let id = 2; id <= brokers; id++) {
-    await fixture.complete(voter.propose([brokerRecord(id, voter.nextOffset)]))
-  }
-  return { fixture, voter, controller }
+  const fixture = await ControllerFixture.start({ brokers, flags })
+  return { fixture, voter: fixture.quorum, controller: fixture.controller }
 }
 
 const create = async (cluster: Cluster, topics: NewTopic[], validateOnly = false) => {
@@ -179,8 +161,7 @@ describe('node/metadata/controller', () => {
   it('leads a new partition only by brokers that are not fenced', async () => {
     const cluster = await start(3)
     const { fixture, voter } = cluster
-    const { epoch } = voter.image.brokers.get(3)!
-    await fixture.complete(voter.propose([{ type: 'FenceBrokerRecord', id: 3, epoch }]))
+    await fixture.kill(3)
     await create(cluster, [asked('a', manual([3, 1]))])
     const [partition] = voter.image.topics.get('a')!.partitions
     assert.deepEqual([partition!.replicas, partition!.isr, partition!.leader], [[3, 1], [1], 1])
@@ -367,32 +348,18 @@ describe('node/metadata/controller', () => {
     )
   })
 
-  it('gives out each producer id once, over restarts too', async () => {
-    const cluster = await start()
-    const { fixture, controller, voter } = cluster
+  it('gives out each producer id once', async () => {
+    const { fixture, controller, voter } = await start()
+    const request = { brokerId: 1, brokerEpoch: voter.image.brokers.get(1)!.epoch }
     const blocks = await fixture.complete(
-      Promise.all([1, 2, 3].map(() => controller.allocateProducerIds(1))),
+      Promise.all([1, 2, 3].map(() => controller.allocateProducerIds(request))),
     )
     assert.deepEqual(
-      blocks.map(({ first }) => first),
-      [0, PRODUCER_ID_BLOCK, 2 * PRODUCER_ID_BLOCK],
+      blocks.map(({ producerIdStart, producerIdLen }) => [producerIdStart, producerIdLen]),
+      [0, 1, 2].map((block) => [block * PRODUCER_ID_BLOCK, PRODUCER_ID_BLOCK]),
     )
-    fixture.powerLoss()
-    const next = await fixture.start()
-    assert.equal(next.image.nextProducerId, voter.image.nextProducerId)
-  })
-
-  it('gives each partition a new leader epoch when its broker registers again', async () => {
-    const cluster = await start()
-    const { fixture, controller, voter } = cluster
-    await create(cluster, [asked('a', { numPartitions: 3 }), asked('b')])
-    const registration = { nodeId: 1, rack: 'r', endpoints: [], directoryIds: [idOf(101)] }
-    await fixture.complete(controller.registerBroker(registration))
-    for (const topic of voter.image.topics.values()) {
-      for (const { leader, leaderEpoch } of topic.partitions) {
-        assert.deepEqual([leader, leaderEpoch], [1, 1])
-      }
-    }
-    assert.equal(voter.image.brokers.get(1)!.rack, 'r')
+    assert.equal(voter.image.nextProducerId, 3 * PRODUCER_ID_BLOCK)
+    const stale = { ...request, brokerEpoch: request.brokerEpoch - 1 }
+    assert.equal((await fixture.complete(controller.allocateProducerIds(stale))).errorCode, 77)
   })
 })

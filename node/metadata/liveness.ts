@@ -92,6 +92,12 @@ export class Liveness {
     return contact?.epoch === epoch && nowMs - contact.heardAtMs < this.#sessionTimeoutMs
   }
 
+  /** This node itself stood still for so long: what was said meanwhile may not be read yet. */
+  forgive(pauseMs: number): void {
+    assert(pauseMs >= 0, 'time goes on')
+    for (const contact of this.#contacts.values()) contact.heardAtMs += pauseMs
+  }
+
   /** Those of `brokers` that are to be fenced. */
   expired(brokers: Iterable<LivenessBroker>, nowMs: number): number[] {
     const ids: number[] = []

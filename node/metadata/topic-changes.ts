@@ -20,8 +20,7 @@ import {
 } from '../../kafka/wire/errors.ts'
 import { ZERO_UUID } from '../../kafka/wire/schema.ts'
 import type { DescribedSetting } from '../config/describe.ts'
-import type { Settings } from '../config.ts'
-import type { Decision } from './controller.ts'
+import type { Decision, View } from './decision.ts'
 import { type MetadataImage, normalizeTopicName, type TopicImage, topicById } from './image.ts'
 import { newUuid } from './meta-properties.ts'
 import type { MetadataRecord } from './records.ts'
@@ -45,8 +44,7 @@ function repeated<T>(values: Iterable<T>): Set<T> {
 const DUPLICATE_NAME: Refusal = { error: INVALID_REQUEST, message: 'Duplicate topic name.' }
 
 export function decideCreateTopics(
-  image: MetadataImage,
-  settings: Settings,
+  { image, settings }: View,
   random: Random,
   request: CreateTopicsRequest,
 ): Decision<CreateTopicsResponse> {
@@ -108,8 +106,7 @@ const GONE_BY_ID: Refusal = {
 }
 
 export function decideDeleteTopics(
-  image: MetadataImage,
-  settings: Settings,
+  { image, settings }: View,
   request: DeleteTopicsRequest,
 ): Decision<DeleteTopicsResponse> {
   const asked = [...request.topics]
@@ -155,7 +152,7 @@ function topicToDelete(
 type Growth = CreatePartitionsRequest['topics'][number]
 
 export function decideCreatePartitions(
-  image: MetadataImage,
+  { image }: View,
   random: Random,
   request: CreatePartitionsRequest,
 ): Decision<CreatePartitionsResponse> {

@@ -9,10 +9,10 @@ import {
   POLICY_VIOLATION,
   TOPIC_ALREADY_EXISTS,
 } from '../../kafka/wire/errors.ts'
-import { ZERO_UUID } from '../../kafka/wire/schema.ts'
 import { checkNewTopicConfigs, type Refused } from '../config/alter.ts'
 import { type DescribedSetting, describeTopic } from '../config/describe.ts'
 import type { Settings } from '../config.ts'
+import { directoryOn } from './cluster-rules.ts'
 import { type BrokerImage, isActive, type MetadataImage, RESOURCE } from './image.ts'
 import { placeReplicas } from './placement.ts'
 import { type MetadataRecord, NO_LEADER } from './records.ts'
@@ -237,9 +237,4 @@ export function partitionRecords(
       lastKnownElr: null,
     }
   })
-}
-
-/** A broker with several directories chooses by itself: the zero id says so (KIP-858). */
-function directoryOn(broker: BrokerImage | undefined): string {
-  return broker?.logDirs.length === 1 ? broker.logDirs[0]! : ZERO_UUID
 }

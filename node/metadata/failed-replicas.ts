@@ -1,0 +1,76 @@
+/**
+ * Replicas that their brokers report as failed. A failed disk: the replica is out of service until
+ * its broker registers again, or its leader says that it has caught up. Damaged bytes: a leader gives
+ * up leadership to a replica that is in sync, and is repaired from it; when there is none, it goes on
+ * with what it has.
+ */
+import {
+  FENCED_LEADER_EPOCH,
+  NONE,
+  NOT_CONTROLLER,
+  STALE_BROKER_EPOCH,
+  UNKNOWN_TOPIC_ID,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from '../../kafka/wire/errors.ts'
+import { ClusterRules, LOST_DIRECTORY } from './cluster-rules.ts'
+import type { FailedReplica } from './controller-port.ts'
+import type { Decision, View } from './decision.ts'
+import { type PartitionImage, topicById } from './image.ts'
+import { changedPartition, changePartition, type PartitionRules } from './partition-change.ts'
+import type { RecordOf } from './records.ts'
+
+export function decideFailedReplica(view: View, report: FailedReplica): Decision<number> {
+  const { image } = view
+  const nothing = (error: number) => ({ records: [], answer: error })
+  if (image.brokers.get(report.brokerId)?.epoch !== report.brokerEpoch) {
+    return nothing(STALE_BROKER_EPOCH)
+  }
+  const topic = topicById(image, report.topicId)
+  if (topic === undefined) return nothing(UNKNOWN_TOPIC_ID)
+  const partition = topic.partitions[report.partitionIndex]
+  if (partition?.replicas.includes(report.brokerId) !== true) {
+    return nothing(UNKNOWN_TOPIC_OR_PARTITION)
+  }
+  if (report.leaderEpoch < partition.leaderEpoch) return nothing(FENCED_LEADER_EPOCH)
+  if (report.leaderEpoch > partition.leaderEpoch) return nothing(NOT_CONTROLLER)
+  const rules = new ClusterRules(image, view.settings).of(topic.name)
+  const record =
+    report.reason === 'storage'
+      ? afterStorageFailure(topic.id, partition, report.brokerId, rules)
+      : afterDamage(topic.id, partition, report.brokerId, rules)
+  return { records: record === undefined ? [] : [record], answer: NONE }
+}
+
+type Change = RecordOf<'PartitionChangeRecord'> | undefined
+
+/**
+ * With its directory lost it is not active, and leaves the ISR. Where it was the last it stays
+ * eligible: a repaired disk may bring it back with all it had.
+ */
+function afterStorageFailure(
+  topicId: string,
+  partition: PartitionImage,
+  brokerId: number,
+  rules: PartitionRules,
+): Change {
+  const directories = new Map([[brokerId, LOST_DIRECTORY]])
+  const isLast = partition.isr.every((id) => id === brokerId || !rules.isActive(partition, id))
+  const uncertain = new Set(isLast ? [] : [brokerId])
+  // Keeping the leader of a sole replica is for brokers that come back with what they had.
+  const here = { ...rules, isDurable: false }
+  return changePartition(topicId, partition, { directories, uncertain }, here)
+}
+
+function afterDamage(
+  topicId: string,
+  partition: PartitionImage,
+  brokerId: number,
+  rules: PartitionRules,
+): Change {
+  const clean = { ...rules, isUncleanAllowed: false }
+  const change = changePartition(topicId, partition, { uncertain: new Set([brokerId]) }, clean)
+  if (change === undefined) return undefined
+  const after = changedPartition(partition, change)
+  const isWorse = after.leader === -1 || after.isr.includes(brokerId)
+  return isWorse ? undefined : change
+}
