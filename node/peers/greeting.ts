@@ -129,21 +129,18 @@ export class ServerGreeting implements RpcStreamHandler {
     const hello = helloIn(message)
     const nodeId = hello?.nodeId ?? ANY_NODE
     const refusal =
-      hello === undefined
-        ? 'a stream begins with a hello'
-        : (refusalOf(self, hello, ANY_NODE) ?? this.#accept(hello))
-    if (refusal !== undefined) this.#refuse(refusal, nodeId)
-    else stream.send(firstFrame.encode({ hello: helloOf(self, nodeId) }))
-  }
-
-  /** Why the stream is not wanted. */
-  #accept(hello: Hello): string | undefined {
+      hello === undefined ? 'a stream begins with a hello' : refusalOf(self, hello, ANY_NODE)
+    if (hello === undefined || refusal !== undefined) {
+      this.#refuse(refusal ?? '', nodeId)
+      return
+    }
+    stream.send(firstFrame.encode({ hello: helloOf(self, nodeId) }))
     try {
       this.#inner = this.#options.accept(remoteOf(hello))
-      return undefined
     } catch (error) {
-      if (error instanceof RpcError) return error.message
-      throw error
+      if (!(error instanceof RpcError)) throw error
+      stream.cancel()
+      this.#options.onRefused(error.message)
     }
   }
 

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict'
+import type { RpcError, RpcStreamHandler } from '../../base/rpc.ts'
+import { CLUSTER_SESSION, CLUSTER_STATUS } from '../../proto/methods.ts'
+import {
+  introduce,
+  realStage,
+  type Stage,
+  StageNode,
+  simStage,
+  startNodes,
+} from './testing/stage.ts'
+
+const SEED = 20_251_125
+
+/** How soon others know that a process has ended; a busy machine gets more. */
+const DEATH_KNOWN_WITHIN_MS = { simulated: 50, real: 1000 }
+
+class Scene {
+  readonly stage: Stage
+  readonly nodes: StageNode[] = []
+  readonly #replaced: StageNode[] = []
+
+  constructor(stage: Stage) {
+    this.stage = stage
+  }
+
+  node(id: number): StageNode {
+    const node = this.nodes.find((one) => one.id === id)
+    assert.ok(node !== undefined)
+    return node
+  }
+
+  /** Another life, at the same address. */
+  async restart(id: number, life: number): Promise<StageNode> {
+    const index = this.nodes.findIndex((one) => one.id === id)
+    const { port } = this.nodes[index]!.address
+    await this.nodes[index]!.end()
+    return this.replace(index, { id, life, port })
+  }
+
+  async replace(
+    index: number,
+    { id, life, port }: { id: number; life: number; port: number },
+  ): Promise<StageNode> {
+    const node = new StageNode(this.stage, id, { life })
+    this.#replaced.push(this.nodes[index]!)
+    this.nodes[index] = node
+    await node.serve(port)
+    return node
+  }
+
+  async add(node: StageNode): Promise<StageNode> {
+    this.nodes.push(node)
+    await node.serve()
+    return node
+  }
+
+  async end(): Promise<void> {
+    const all = [...this.nodes, ...this.#replaced]
+    for (const node of all) node.peers.close()
+    for (const node of all) await node.end()
+  }
+}
+
+for (const [name, start] of [
+  ['simulated', () => simStage(SEED)],
+  ['gRPC', realStage],
+] as const) {
+  describe(`node/peers ${name}`, () => {
+    let scene: Scene
+    beforeEach(async () => {
+      scene = new Scene(start())
+      scene.nodes.push(...(await startNodes(scene.stage, 3)))
+    })
+    afterEach(() => scene.end())
+    linkTests(() => scene)
+    deathTests(() => scene)
+    refusalTests(() => scene)
+    if (name === 'gRPC') twinTests(() => scene)
+  })
+}
+
+class Recorder implements RpcStreamHandler {
+  readonly messages: string[] = []
+  error: RpcError | undefined
+  closes = 0
+
+  onMessage(message: Buffer): void {
+    this.messages.push(message.toString())
+  }
+
+  onDrain(): void {}
+
+  onClose(error: RpcError | undefined): void {
+    this.closes++
+    this.error = error
+  }
+}
+
+function linkTests(scene: () => Scene): void {
+  it('connects every node with every other', () => {
+    for (const node of scene().nodes) {
+      const states = node.peers.states()
+      const others = [1, 2, 3].filter((id) => id !== node.id)
+      assert.deepEqual(
+        states.map(({ nodeId }) => nodeId),
+        others,
+      )
+      for (const { isUp, isDead, remote, nodeId } of states) {
+        assert.deepEqual([isUp, isDead], [true, false])
+        assert.equal(remote?.incarnationId, `${nodeId}.1`)
+        assert.equal(remote.directoryId, `directory-${nodeId}`)
+      }
+      assert.deepEqual([node.dead, node.downs], [[], []])
+    }
+  })
+
+  it('says hello before a stream, and tells who is there', async () => {
+    const { stage } = scene()
+    const server = new Recorder()
+    let from = -1
+    scene()
+      .node(2)
+      .service.routeStream(CLUSTER_SESSION, (remote, stream) => {
+        from = remote.nodeId
+        stream.send(Buffer.from('welcome'))
+        return server
+      })
+    const client = new Recorder()
+    const stream = scene().node(1).peers.peer(2).stream(CLUSTER_SESSION, client)
+    for (const text of ['a', 'b', 'c']) stream.send(Buffer.from(text))
+    await stage.until(() => server.messages.length === 3 && client.messages.length === 1)
+    assert.deepEqual([server.messages, client.messages, from], [['a', 'b', 'c'], ['welcome'], 1])
+    stream.end()
+    await stage.until(() => client.closes === 1 && server.closes === 1)
+    assert.deepEqual([client.error, server.error], [undefined, undefined])
+  })
+
+  it('fails at once where nobody can be reached or nobody is known', async () => {
+    const { stage } = scene()
+    const { peers } = scene().node(1)
+    await scene().node(3).end()
+    await stage.until(() => peers.isDead(3))
+    for (const id of [3, 99]) {
+      const client = new Recorder()
+      const stream = peers.peer(id).stream(CLUSTER_SESSION, client)
+      assert.equal(stream.send(Buffer.from('x')), false)
+      await stage.until(() => client.closes === 1)
+      assert.equal(client.error?.code, 'unavailable')
+      await assert.rejects(
+        stage.complete(peers.peer(id).call(CLUSTER_STATUS, Buffer.alloc(0), 1000)),
+        { code: 'unavailable' },
+      )
+    }
+  })
+
+  it('follows a node to another address, and forgets one that is gone', async () => {
+    const { stage } = scene()
+    const [first, , third] = scene().nodes
+    const moved = await scene()
+      .replace(1, { id: 2, life: 1, port: 0 })
+      .catch(() => undefined)
+    if (moved === undefined) return // the simulation has one process a machine
+    const addresses = new Map([
+      [2, moved.address],
+      [1, first!.address],
+    ])
+    first!.peers.setNodes(addresses)
+    await stage.until(() => first!.peers.isUp(2))
+    assert.deepEqual(
+      first!.peers.states().map(({ nodeId }) => nodeId),
+      [2],
+    )
+    assert.deepEqual(first!.downs.sort(), [2, 3])
+    assert.equal(third!.peers.isUp(1), true)
+  })
+}
+
+function deathTests(scene: () => Scene): void {
+  it('takes a refused connection for the proof of a death', async () => {
+    const { stage } = scene()
+    const others = [scene().node(1), scene().node(2)]
+    const sinceMs = stage.monotonicMs()
+    await scene().node(3).end()
+    await stage.until(() => others.every(({ dead }) => dead.length > 0))
+    const tookMs = stage.monotonicMs() - sinceMs
+    const limitMs = DEATH_KNOWN_WITHIN_MS[stage.isSimulated ? 'simulated' : 'real']
+    assert.ok(tookMs <= limitMs, `${tookMs} ms`)
+    for (const { dead, peers } of others) {
+      assert.deepEqual(dead[0], { nodeId: 3, incarnationId: '3.1' })
+      assert.deepEqual([peers.isDead(3), peers.isUp(3)], [true, false])
+    }
+    assert.deepEqual(others[0]!.peers.isUp(2), true)
+    assert.ok(others[0]!.logged(/process of a node has ended/))
+  })
+
+  it('says it again while nobody listens there', async () => {
+    const { stage } = scene()
+    const { dead, place } = scene().node(1)
+    await scene().node(3).end()
+    await stage.until(() => dead.length >= 2)
+    assert.ok(dead.every(({ nodeId }) => nodeId === 3))
+    const lines = place.lines.filter(({ message }) => /has ended/.test(message))
+    assert.equal(lines.length, 1)
+  })
+
+  it('knows a node that comes back as another process', async () => {
+    const { stage } = scene()
+    const others = [scene().node(1), scene().node(2)]
+    const again = await scene().restart(3, 2)
+    introduce(scene().nodes)
+    await stage.until(() => others.every(({ ups }) => ups.includes('3.2')))
+    for (const { dead, peers } of others) {
+      assert.deepEqual(dead[0], { nodeId: 3, incarnationId: '3.1' })
+      assert.ok(dead.every(({ incarnationId }) => incarnationId === '3.1'))
+      assert.deepEqual([peers.isDead(3), peers.isUp(3)], [false, true])
+    }
+    await stage.until(() => again.peers.isUp(1) && again.peers.isUp(2))
+    assert.deepEqual(again.dead, [])
+  })
+
+  it('calls back who calls, without waiting for its own next try', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    const { port } = scene().node(3).address
+    await scene().node(3).end()
+    const sinceMs = stage.monotonicMs()
+    await stage.until(() => stage.monotonicMs() - sinceMs > 1500) // its tries are rare by now
+    const again = await scene().replace(2, { id: 3, life: 2, port })
+    again.peers.setNodes(new Map([[1, first.address]]))
+    await stage.until(() => again.peers.isUp(1))
+    const calledAtMs = stage.monotonicMs()
+    await stage.until(() => first.peers.isUp(3))
+    const tookMs = stage.monotonicMs() - calledAtMs
+    assert.ok(tookMs < (stage.isSimulated ? 20 : 300), `${tookMs} ms`)
+  })
+}
+
+function refusalTests(scene: () => Scene): void {
+  it('keeps two clusters apart, and says so on both sides', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    first.clusterId = 'cluster-a'
+    const stranger = await scene().add(new StageNode(stage, 4, { clusterId: 'cluster-b' }))
+    const addresses = new Map([
+      [1, first.address],
+      [4, stranger.address],
+    ])
+    stranger.peers.setNodes(addresses)
+    first.peers.setNodes(addresses)
+    const sentence = /is of cluster cluster-[ab], node [14] of cluster cluster-[ab]/
+    await stage.until(() => first.logged(sentence) && stranger.logged(sentence))
+    assert.deepEqual([first.peers.isUp(4), stranger.peers.isUp(1)], [false, false])
+    assert.deepEqual([first.dead, stranger.dead], [[], []])
+  })
+
+  it('lets nodes meet that have not heard of a cluster yet', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    first.clusterId = 'cluster-a'
+    const fresh = await scene().add(new StageNode(stage, 4))
+    fresh.peers.setNodes(new Map([[1, first.address]]))
+    await stage.until(() => fresh.peers.isUp(1))
+    assert.equal(fresh.peers.states()[0]?.remote?.clusterId, 'cluster-a')
+  })
+
+  it('refuses a node that is not the one that was called', async () => {
+    const { stage } = scene()
+    const [first, second] = scene().nodes
+    first!.peers.setNodes(new Map([[7, second!.address]]))
+    await stage.until(() => first!.logged(/called node 7, and node 2 answered/))
+    assert.ok(second!.logged(/node 1 called node 7, and node 2 answered/))
+    assert.equal(first!.peers.isUp(7), false)
+    // And again only after a while.
+    const lines = first!.place.lines.filter(({ message }) => /refused/.test(message))
+    assert.equal(lines.length, 1)
+  })
+}
+
+/** A simulated machine has the name of its node, and one process. */
+function twinTests(scene: () => Scene): void {
+  it('refuses a second node of the same id', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    const twin = await scene().add(new StageNode(stage, 1, { life: 2 }))
+    twin.peers.setNodes(new Map([[9, first.address]]))
+    await stage.until(() => twin.logged(/two nodes have node.id=1/))
+    assert.ok(first.logged(/two nodes have node.id=1/))
+  })
+}
