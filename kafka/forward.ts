@@ -13,7 +13,7 @@ import { WireError } from './wire/reader.ts'
 import type { Infer, Struct, Written } from './wire/schema.ts'
 import { Writer } from './wire/writer.ts'
 
-/** As large as a client's request may be by default would be far too much between nodes. */
+/** What clients may send (kafka/server), records aside, may be passed on. */
 export const FORWARD_BYTES_MAX = 16 * 1024 * 1024
 const PREFIX_BYTES = 4
 

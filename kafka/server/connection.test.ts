@@ -122,6 +122,7 @@ describe('kafka/server/connection', () => {
       ['negative', Buffer.from('ffffffff00000000', 'hex'), /out of range/],
       ['zero', Buffer.from('0000000000000000', 'hex'), /out of range/],
       ['too large', Buffer.from('0640000100000000', 'hex'), /out of range/],
+      ['too large for Metadata', Buffer.from('010000010003000c', 'hex'), /out of range/],
       ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n'), /HTTP/],
       ['a POST', Buffer.from('POST /x HTTP/1.1\r\n\r\n'), /HTTP/],
       ['a TLS hello', Buffer.from('160301020001000001fc0303', 'hex'), /TLS/],
@@ -160,6 +161,20 @@ describe('kafka/server/connection', () => {
       client = fixture.client()
       client.connection.send(whole('x'.repeat(1001 - (whole('').length - 4))))
       assert.equal(client.connection.isDestroyed, true)
+    })
+
+    it('takes large requests with records only', async () => {
+      await prepare({ otherRequestBytesMax: 1000 })
+      const head = Buffer.from('000003e900000009', 'hex')
+      client.connection.send(head)
+      assert.equal(client.connection.isDestroyed, false)
+      for (const pieceBytes of [1, 5, 8]) {
+        client = fixture.client()
+        const other = Buffer.from('000003e900010009', 'hex')
+        client.connection.send(other, pieceBytes)
+        assert.equal(client.connection.isDestroyed, true)
+        assert.deepEqual(lastLine()!.fields?.['maxBytes'], 1000)
+      }
     })
   })
 

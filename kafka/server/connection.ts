@@ -64,7 +64,10 @@ export class KafkaConnection
     this.#connection = options.connection
     this.#parts = parts
     this.#onGone = options.onGone
-    this.#frames = new FrameCutter(this, parts.pool, parts.options.requestBytesMax)
+    this.#frames = new FrameCutter(this, parts.pool, {
+      produceBytesMax: parts.options.requestBytesMax,
+      otherBytesMax: parts.options.otherRequestBytesMax,
+    })
     this.#answers = new AnswerQueue(parts.probe)
     this.activeMs = parts.clock.monotonicMs()
     parts.probe.onOpened(this.listener)
@@ -115,12 +118,12 @@ export class KafkaConnection
     )
   }
 
-  onBadSize(sizeBytes: number, buffer: Buffer, at: number): void {
+  onBadSize(sizeBytes: number, maxBytes: number, buffer: Buffer, at: number): void {
     const guess = guessProtocol(buffer, at)
     this.#refuse(
       'malformed',
       guess === undefined ? 'The size of a request is out of range.' : `This is ${guess}.`,
-      { sizeBytes, maxBytes: this.#parts.options.requestBytesMax },
+      { sizeBytes, maxBytes },
     )
   }
 

@@ -14,18 +14,26 @@ export interface FrameOwner {
   isAccepting(): boolean
   /** buffer[start, end) is the frame without its size. Lent until the call returns. */
   onFrame(buffer: Buffer, start: number, end: number): void
-  /** A size that can't be one: closes the cutter. */
-  onBadSize(sizeBytes: number, buffer: Buffer, at: number): void
+  /** A size that can't be one: closes the cutter. `maxBytes` is the limit that it broke. */
+  onBadSize(sizeBytes: number, maxBytes: number, buffer: Buffer, at: number): void
+}
+
+export interface FrameLimits {
+  readonly produceBytesMax: number
+  /** Records alone come in large frames; the rest is objects, which cost several times its bytes. */
+  readonly otherBytesMax: number
 }
 
 const SIZE_BYTES = 4
+const KEY_BYTES = 2
+const PRODUCE = 0
 /** A gathering buffer is at most this many times as large as what it holds. */
 const GROWTH = 4
 
 export class FrameCutter {
   readonly #owner: FrameOwner
   readonly #pool: BufferPool
-  readonly #frameBytesMax: number
+  readonly #limits: FrameLimits
   #isClosed = false
   /** A frame is being handed on: its buffer stays. */
   #isHanding = false
@@ -33,10 +41,10 @@ export class FrameCutter {
   #head = 0
   #tail = 0
 
-  constructor(owner: FrameOwner, pool: BufferPool, frameBytesMax: number) {
+  constructor(owner: FrameOwner, pool: BufferPool, limits: FrameLimits) {
     this.#owner = owner
     this.#pool = pool
-    this.#frameBytesMax = frameBytesMax
+    this.#limits = limits
   }
 
   /** Bytes that were received and not handed on. */
@@ -83,7 +91,7 @@ export class FrameCutter {
     let at = start
     while (!this.#isClosed && end - at >= SIZE_BYTES && this.#owner.isAccepting()) {
       const sizeBytes = readInt32(buffer, at)
-      if (!this.#isGood(sizeBytes, buffer, at)) return end
+      if (!this.#isGood(sizeBytes, buffer, at, end)) return end
       const frameEnd = at + SIZE_BYTES + sizeBytes
       if (frameEnd > end) break
       this.#hand(buffer, at + SIZE_BYTES, frameEnd)
@@ -99,10 +107,16 @@ export class FrameCutter {
     this.#isHanding = false
   }
 
-  #isGood(sizeBytes: number, buffer: Buffer, at: number): boolean {
-    if (sizeBytes > 0 && sizeBytes <= this.#frameBytesMax) return true
+  /** buffer[at, end) is what has arrived of the frame: its size at least. */
+  #isGood(sizeBytes: number, buffer: Buffer, at: number, end: number): boolean {
+    const { produceBytesMax, otherBytesMax } = this.#limits
+    if (sizeBytes > 0 && sizeBytes <= otherBytesMax && sizeBytes <= produceBytesMax) return true
+    const isKeyHere = end - at >= SIZE_BYTES + KEY_BYTES
+    const isOther = isKeyHere && buffer.readInt16BE(at + SIZE_BYTES) !== PRODUCE
+    const maxBytes = isOther ? Math.min(otherBytesMax, produceBytesMax) : produceBytesMax
+    if (sizeBytes > 0 && sizeBytes <= maxBytes) return true
     this.#isClosed = true
-    this.#owner.onBadSize(sizeBytes, buffer, at)
+    this.#owner.onBadSize(sizeBytes, maxBytes, buffer, at)
     return false
   }
 
@@ -115,7 +129,7 @@ export class FrameCutter {
       if (have >= SIZE_BYTES) {
         if (!this.#owner.isAccepting()) break
         const sizeBytes = readInt32(this.#gathered!, this.#head)
-        if (!this.#isGood(sizeBytes, this.#gathered!, this.#head)) {
+        if (!this.#isGood(sizeBytes, this.#gathered!, this.#head, this.#tail)) {
           this.#drop()
           return end
         }

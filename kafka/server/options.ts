@@ -1,8 +1,11 @@
 /** The settings of the server, under Kafka's names where Kafka has them. */
+import { FORWARD_BYTES_MAX } from '../forward.ts'
 
 export interface ServerOptions {
   /** `socket.request.max.bytes` */
   readonly requestBytesMax: number
+  /** The same for what is not Produce: no more than what may be passed on to the controller. */
+  readonly otherRequestBytesMax: number
   /** `connections.max.idle.ms` */
   readonly idleMs: number
   /** `max.connections` */
@@ -34,6 +37,7 @@ export interface ServerOptions {
 
 export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   requestBytesMax: 104_857_600,
+  otherRequestBytesMax: FORWARD_BYTES_MAX,
   idleMs: 600_000,
   connectionsMax: 2_147_483_647,
   connectionsPerAddressMax: 2_147_483_647,
