@@ -64,6 +64,7 @@ export class PeerLink {
   readonly #events: LinkEvents
   readonly #channels = new Map<Lane, RpcPeer>()
   #pulse: RpcStream | undefined
+  #probe: RpcPeer | undefined
   #timer: Timer | undefined
   #attempts = 0
   #isDeathTold = false
@@ -101,11 +102,43 @@ export class PeerLink {
     this.#call()
   }
 
+  /** Somebody says that its process has ended, and here it still seems to live: ask. */
+  suspect(): void {
+    if (!this.isUp) this.nudge()
+    if (!this.isUp || this.#isClosed || this.#probe !== undefined) return
+    const { clock, rpc, self } = this.#parts
+    const channel = rpc.peer(this.address)
+    const timer = clock.after(HELLO_WITHIN_MS, () => channel.close())
+    this.#probe = channel
+    const over = () => {
+      timer.cancel()
+      if (this.#probe === channel) this.#probe = undefined
+      channel.close()
+    }
+    openGreeted(channel, CLUSTER_PULSE, {
+      self,
+      toNodeId: this.nodeId,
+      handler: {
+        onMessage() {},
+        onDrain() {},
+        onClose: (error) => {
+          over()
+          if (error?.code === 'refused') this.#pulse?.cancel()
+        },
+      },
+      onGreeted: ({ incarnationId }) => {
+        over()
+        if (incarnationId !== this.remote?.incarnationId) this.#pulse?.cancel()
+      },
+    })
+  }
+
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.isUp = false
     this.#timer?.cancel()
+    this.#probe?.close()
     this.#pulse = undefined
     this.#dropChannels()
   }

@@ -128,6 +128,11 @@ export class Peers {
     this.#links.get(nodeId)?.nudge()
   }
 
+  /** Somebody has proof that this node's process has ended: look for ourselves. */
+  suspect(nodeId: number): void {
+    this.#links.get(nodeId)?.suspect()
+  }
+
   close(): void {
     this.#isClosed = true
     for (const link of this.#links.values()) link.close()

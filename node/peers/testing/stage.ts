@@ -1,6 +1,6 @@
 /** Nodes that know each other, for tests: in one simulation, or in this process on loopback. */
 import assert from 'node:assert/strict'
-import type { Clock } from '../../../base/clock.ts'
+import { type Clock, delay } from '../../../base/clock.ts'
 import type { Logger } from '../../../base/logger.ts'
 import { realClock } from '../../../base/real/clock.ts'
 import type { Rpc, RpcServer } from '../../../base/rpc.ts'
@@ -28,6 +28,7 @@ export interface Stage extends Driver {
   /** How a process goes, after its server has been told to close. */
   end(nodeId: number): void
   monotonicMs(): number
+  elapse(durationMs: number): Promise<void>
 }
 
 export function simStage(seed: number): Stage & { readonly world: SimWorld } {
@@ -45,6 +46,7 @@ export function simStage(seed: number): Stage & { readonly world: SimWorld } {
     host: name,
     end: (nodeId) => world.host(name(nodeId)).kill(),
     monotonicMs: () => world.scheduler.nowMs,
+    elapse: (durationMs) => world.runFor(durationMs),
   }
 }
 
@@ -62,6 +64,7 @@ export function realStage(): Stage {
     host: () => '127.0.0.1',
     end() {},
     monotonicMs: () => realClock.monotonicMs(),
+    elapse: (durationMs) => delay(realClock, durationMs),
   }
 }
 
