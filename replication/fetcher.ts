@@ -36,7 +36,28 @@ export interface FetcherParts {
   brokerEpoch(): number
 }
 
-export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
+/** One stream's handler: what comes from an earlier stream of the fetcher is told apart. */
+class FetchStream implements RpcStreamHandler {
+  readonly #fetcher: Fetcher
+  stream: RpcStream | undefined
+
+  constructor(fetcher: Fetcher) {
+    this.#fetcher = fetcher
+  }
+
+  onMessage(message: Buffer): void {
+    this.#fetcher.onStreamMessage(this, message)
+  }
+
+  /** What a follower says is small, and as much as its leader asks for: it never waits. */
+  onDrain(): void {}
+
+  onClose(error: RpcError | undefined): void {
+    this.#fetcher.onStreamClose(this, error)
+  }
+}
+
+export class Fetcher implements LeaderSink, Flushable {
   queued = false
   readonly leaderId: number
   readonly #parts: FetcherParts
@@ -45,7 +66,8 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
   readonly #writer = new MessageWriter()
   /** With something to say. */
   #listed: Followed[] = []
-  #stream: RpcStream | undefined
+  #stream: FetchStream | undefined
+  #streamCount = 0
   #nextHandle = 1
   #dealtWithBytes = 0
   #toldBytes = 0
@@ -146,13 +168,16 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
     if (this.#followed.size === 0) return
     this.#dealtWithBytes = 0
     this.#toldBytes = 0
-    this.#toldBrokerEpoch = -1
-    const stream = this.#parts.transport.open(this.leaderId, this)
-    if (stream === undefined) {
+    // Before this process is registered nobody could tell it from the one before it.
+    const isKnown = this.#parts.brokerEpoch() >= 0
+    const handler = new FetchStream(this)
+    handler.stream = isKnown ? this.#parts.transport.open(this.leaderId, handler) : undefined
+    if (handler.stream === undefined) {
       this.#connectLater()
       return
     }
-    this.#stream = stream
+    this.#stream = handler
+    this.#streamCount++
     this.#sayHello()
     for (const followed of this.#followed.values()) this.list(followed)
     this.#wake()
@@ -161,7 +186,7 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
   #sayHello(): void {
     const brokerEpoch = this.#parts.brokerEpoch()
     this.#toldBrokerEpoch = brokerEpoch
-    this.#writer.hello(this.#parts.nodeId, brokerEpoch)
+    this.#writer.hello(this.#parts.nodeId, brokerEpoch, this.#streamCount)
   }
 
   #connectLater(): void {
@@ -175,13 +200,13 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
   }
 
   #disconnect(): void {
-    const stream = this.#stream
+    const before = this.#stream
     this.#stream = undefined
     this.#forgetHandles()
     this.#writer.clear()
     this.#timer?.cancel()
     this.#timer = undefined
-    stream?.end()
+    before?.stream?.end()
   }
 
   #forgetHandles(): void {
@@ -189,10 +214,8 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
     this.#byHandle.clear()
   }
 
-  onDrain(): void {}
-
-  onClose(error: RpcError | undefined): void {
-    if (this.#stream === undefined) return // this end has ended it
+  onStreamClose(stream: FetchStream, error: RpcError | undefined): void {
+    if (this.#stream !== stream) return // this end has ended it
     this.#stream = undefined
     this.#parts.logger.debug('The stream to a leader has ended.', {
       leader: this.leaderId,
@@ -203,8 +226,8 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
     this.#connectLater()
   }
 
-  onMessage(message: Buffer): void {
-    if (this.#stream === undefined) return
+  onStreamMessage(stream: FetchStream, message: Buffer): void {
+    if (this.#stream !== stream) return
     const { probe, logger } = this.#parts
     probe.receivedMessages++
     probe.receivedBytes += message.length
@@ -217,7 +240,7 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
         leader: this.leaderId,
         error: error.message,
       })
-      this.#stream?.cancel()
+      stream.stream?.cancel()
       return
     }
     this.#dealtWithBytes += message.length
@@ -288,7 +311,7 @@ export class Fetcher implements RpcStreamHandler, LeaderSink, Flushable {
     const listed = this.#listed
     this.#listed = []
     for (const followed of listed) followed.isListed = false
-    const stream = this.#stream
+    const stream = this.#stream?.stream
     if (stream === undefined || this.#isClosed) return
     if (this.#parts.brokerEpoch() !== this.#toldBrokerEpoch) this.#sayHello()
     for (const followed of listed) {

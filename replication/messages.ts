@@ -23,7 +23,7 @@ const ENDED = 17
 const DIVERGED = 18
 
 const UUID_BYTES = 16
-const HELLO_BYTES = 1 + 4 + 8
+const HELLO_BYTES = 1 + 4 + 8 + 4
 const CREDIT_BYTES = 1 + 8
 const SUBSCRIBE_BYTES = 1 + 4 + UUID_BYTES + 4 + 4 + 8 + 4 + 8 + 8
 const POSITION_BYTES = 1 + 4 + 8 + 8
@@ -51,8 +51,11 @@ export interface Subscribe {
 
 /** What a follower says. Calls in the order of the message. */
 export interface FollowerSink {
-  /** The first entry of a stream; again when the broker has registered anew. */
-  onHello(nodeId: number, brokerEpoch: number): void
+  /**
+   * The first entry of a stream; again when the broker has registered anew. `sequence` counts the
+   * streams of a process to this leader: one that was overtaken by a later one is of no use.
+   */
+  onHello(nodeId: number, brokerEpoch: number, sequence: number): void
   /** Bytes of the leader's messages that the follower has dealt with since the stream began. */
   onCredit(receivedBytes: number): void
   onSubscribe(subscribe: Subscribe): void
@@ -91,10 +94,11 @@ export class MessageWriter {
     return this.#at
   }
 
-  hello(nodeId: number, brokerEpoch: number): void {
+  hello(nodeId: number, brokerEpoch: number, sequence: number): void {
     const at = this.#entry(HELLO, HELLO_BYTES)
     this.#buffer.writeInt32BE(nodeId, at)
     writeInt64(this.#buffer, brokerEpoch, at + 4)
+    this.#buffer.writeUInt32BE(sequence, at + 12)
   }
 
   credit(receivedBytes: number): void {
@@ -212,7 +216,11 @@ export function readFollowerMessage(message: Buffer, sink: FollowerSink): void {
     if (at > message.length) throw new RangeError('an entry is cut')
     switch (type) {
       case HELLO:
-        sink.onHello(message.readInt32BE(from), readInt64(message, from + 4))
+        sink.onHello(
+          message.readInt32BE(from),
+          readOffset(message, from + 4),
+          message.readUInt32BE(from + 12),
+        )
         break
       case CREDIT:
         sink.onCredit(readOffset(message, from))

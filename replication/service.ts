@@ -29,6 +29,8 @@ export interface Parked {
 export class ReplicaService {
   readonly #parts: ReplicaServiceParts
   readonly #sessions = new Set<FollowerSession>()
+  /** The latest of each follower. */
+  readonly #latest = new Map<number, FollowerSession>()
   /** By topic id and index. */
   readonly #parked = new Map<string, Set<Parked>>()
 
@@ -71,6 +73,22 @@ export class ReplicaService {
     const waiting = this.#parked.get(key)
     waiting?.delete(parked)
     if (waiting?.size === 0) this.#parked.delete(key)
+  }
+
+  /**
+   * The session knows who its follower is. Two connections are not in order: what a follower said on
+   * an earlier stream may come late, when it is not true any more, so that stream ends.
+   */
+  introduce(session: FollowerSession): void {
+    const { followerId } = session
+    const known = this.#latest.get(followerId)
+    if (known === session) return
+    if (known !== undefined && session.isBefore(known)) {
+      session.close()
+      return
+    }
+    this.#latest.set(followerId, session)
+    known?.close()
   }
 
   forget(session: FollowerSession): void {

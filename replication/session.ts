@@ -67,6 +67,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   readonly #provenId: number | undefined
   #followerId = -1
   #brokerEpoch = -1
+  #sequence = 0
   readonly #subscriptions = new Map<number, Subscription>()
   readonly #parked = new Map<number, Parked>()
   readonly #live = new Row()
@@ -125,7 +126,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     this.onClose(undefined)
   }
 
-  onHello(nodeId: number, brokerEpoch: number): void {
+  onHello(nodeId: number, brokerEpoch: number, sequence: number): void {
     if (this.#provenId !== undefined && nodeId !== this.#provenId) {
       throw new RangeError(`node ${this.#provenId} says that it is node ${nodeId}`)
     }
@@ -134,7 +135,15 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     }
     this.#followerId = nodeId
     this.#brokerEpoch = brokerEpoch
+    this.#sequence = sequence
     for (const { remote } of this.#subscriptions.values()) remote.brokerEpoch = brokerEpoch
+    this.#service.introduce(this)
+  }
+
+  /** Streams of one follower in the order in which it opened them. */
+  isBefore(other: FollowerSession): boolean {
+    if (this.#brokerEpoch !== other.#brokerEpoch) return this.#brokerEpoch < other.#brokerEpoch
+    return this.#sequence < other.#sequence
   }
 
   onCredit(receivedBytes: number): void {
@@ -146,6 +155,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   onSubscribe(subscribe: Subscribe): void {
+    if (this.#isClosed) return // it was overtaken by a later stream
     if (this.#followerId < 0) throw new RangeError('a follower first says who it is')
     const isKnown = this.#subscriptions.has(subscribe.handle) || this.#parked.has(subscribe.handle)
     if (isKnown) throw new RangeError(`handle ${subscribe.handle} is used twice`)

@@ -34,7 +34,7 @@ const PARTITIONS = 3
 export class ReplicationModel {
   readonly #options: ModelOptions
   readonly #random: SimRandom
-  #cluster!: TestCluster
+  cluster!: TestCluster
   readonly #writes: Write[] = []
   /** By partition object. */
   readonly #watermarks = new Map<Partition, number>()
@@ -48,7 +48,7 @@ export class ReplicationModel {
 
   async run(): Promise<void> {
     const { seed, flush, steps = 120 } = this.#options
-    this.#cluster = await TestCluster.start(
+    this.cluster = await TestCluster.start(
       {
         seed,
         nodes: 3,
@@ -58,27 +58,39 @@ export class ReplicationModel {
       },
       PARTITIONS,
     )
-    const cluster = this.#cluster
+    const cluster = this.cluster
     cluster.controller.delayMs = 1 + this.#random.below(20)
     for (let step = 0; step < steps; step++) {
       await this.#step()
-      await cluster.run(this.#random.below(2) === 0 ? this.#random.below(60) : this.#random.unit())
+      await cluster.run(this.#pauseMs())
       this.check()
     }
     await this.#heal()
     this.#checkEnd()
   }
 
+  /** Mostly so short that the next step meets what the last one has begun. */
+  #pauseMs(): number {
+    switch (this.#random.below(4)) {
+      case 0:
+        return this.#random.below(100)
+      case 1:
+        return this.#random.below(5)
+      default:
+        return this.#random.unit()
+    }
+  }
+
   async #step(): Promise<void> {
     const steps: readonly Step[] = [
       [60, () => this.#produce()],
-      [4, () => this.#end('kill')],
-      [3, () => this.#end('power')],
+      [5, () => this.#end('kill')],
+      [5, () => this.#end('power')],
       [1, () => this.#powerLossOfAll()],
       [12, () => this.#bootOne()],
-      [4, () => this.#moveLeader()],
+      [8, () => this.#moveLeader()],
       [3, () => this.#cut()],
-      [5, () => this.#cluster.world.links.healAll()],
+      [5, () => this.cluster.world.links.healAll()],
       [2, () => this.#controllerMood()],
     ]
     let draw = this.#random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
@@ -92,13 +104,11 @@ export class ReplicationModel {
     for (let burst = 1 + this.#random.below(4); burst > 0; burst--) {
       const index = this.#random.below(PARTITIONS)
       // Now and then to one that has not heard that it leads no longer.
-      const stale = this.#cluster.node(this.#random.below(3)).partitions[index]
+      const stale = this.cluster.node(this.#random.below(3)).partitions[index]
       const isStale = this.#random.below(4) === 0 && stale?.isLeader === true
-      const leader = isStale ? stale : this.#cluster.leaderOf(index)
+      const leader = isStale ? stale : this.cluster.leaderOf(index)
       if (leader === undefined) continue
-      if (
-        !this.#cluster.nodes.some((node) => node.isRunning && node.partitions[index] === leader)
-      ) {
+      if (!this.cluster.nodes.some((node) => node.isRunning && node.partitions[index] === leader)) {
         continue
       }
       const count = 1 + this.#random.below(3)
@@ -114,7 +124,7 @@ export class ReplicationModel {
   }
 
   #running(): TestNode[] {
-    return this.#cluster.nodes.filter((node) => node.isRunning && node.brokerEpoch >= 0)
+    return this.cluster.nodes.filter((node) => node.isRunning && node.brokerEpoch >= 0)
   }
 
   #end(how: 'kill' | 'power'): void {
@@ -130,13 +140,13 @@ export class ReplicationModel {
   #fenceLater(node: TestNode): void {
     const { boots, nodeId } = node
     const delayMs = this.#random.below(3) === 0 ? 0 : this.#random.below(300)
-    this.#cluster.world.scheduler.after(delayMs * 1000, 'fence', () => {
-      if (node.boots === boots && !node.isRunning) this.#cluster.controller.fence(nodeId)
+    this.cluster.world.scheduler.after(delayMs * 1000, 'fence', () => {
+      if (node.boots === boots && !node.isRunning) this.cluster.controller.fence(nodeId)
     })
   }
 
   #powerLossOfAll(): void {
-    for (const node of this.#cluster.nodes) {
+    for (const node of this.cluster.nodes) {
       if (!node.isRunning) continue
       node.powerLoss()
       this.#fenceLater(node)
@@ -144,12 +154,12 @@ export class ReplicationModel {
   }
 
   async #bootOne(): Promise<void> {
-    const node = this.#cluster.nodes.find(({ isRunning }) => !isRunning)
-    if (node !== undefined) await this.#cluster.boot(node.nodeId)
+    const node = this.cluster.nodes.find(({ isRunning }) => !isRunning)
+    if (node !== undefined) await this.cluster.boot(node.nodeId)
   }
 
   #moveLeader(): void {
-    const { controller } = this.#cluster
+    const { controller } = this.cluster
     const index = this.#random.below(PARTITIONS)
     const { isr } = controller.partitions[index]!
     const living = isr.filter((id) => controller.isActive(id))
@@ -160,19 +170,36 @@ export class ReplicationModel {
   #cut(): void {
     const from = this.#random.below(3)
     const to = (from + 1 + this.#random.below(2)) % 3
-    const { links } = this.#cluster.world
+    const { links } = this.cluster.world
     if (this.#random.below(2) === 0) links.cut(`n${from}`, `n${to}`)
     else links.cutOneWay(`n${from}`, `n${to}`)
   }
 
   #controllerMood(): void {
-    const { controller } = this.#cluster
+    const { controller } = this.cluster
     controller.isReachable = this.#random.below(2) === 0
     controller.losesAnswers = this.#random.below(4) === 0
   }
 
+  /** What the history had in it. */
+  stats() {
+    const { nodes, controller } = this.cluster
+    const acks = new Map<string, number>()
+    for (const { sent } of this.#writes) {
+      const key = String(sent.ack)
+      acks.set(key, (acks.get(key) ?? 0) + 1)
+    }
+    return {
+      acks: Object.fromEntries(acks),
+      boots: nodes.map(({ boots }) => boots),
+      truncations: nodes.reduce((sum, { probe }) => sum + probe.truncations, 0),
+      proposals: controller.proposals.length,
+      epochs: controller.partitions.map(({ leaderEpoch }) => leaderEpoch),
+    }
+  }
+
   check(): void {
-    const { controller, nodes } = this.#cluster
+    const { controller, nodes } = this.cluster
     for (const node of nodes) {
       if (!node.isRunning) continue
       for (const partition of node.partitions) {
@@ -189,7 +216,7 @@ export class ReplicationModel {
       }
     }
     controller.partitions.forEach((partition, index) => {
-      const leader = this.#cluster.leaderOf(index)
+      const leader = this.cluster.leaderOf(index)
       if (leader === undefined || this.#options.flush !== 'group') return
       for (const id of partition.isr) {
         const replica = nodes[id]!.isRunning ? nodes[id]!.partitions[index] : undefined
@@ -202,29 +229,29 @@ export class ReplicationModel {
   }
 
   async #heal(): Promise<void> {
-    const { controller, world, nodes } = this.#cluster
+    const { controller, world, nodes } = this.cluster
     world.links.healAll()
     controller.isReachable = true
     controller.losesAnswers = false
-    for (const node of nodes) if (!node.isRunning) await this.#cluster.boot(node.nodeId)
+    for (const node of nodes) if (!node.isRunning) await this.cluster.boot(node.nodeId)
     // Whoever was cut off, and fenced by nobody, is in sync again after this.
-    for (let index = 0; index < PARTITIONS; index++) await this.#cluster.settled(index)
+    for (let index = 0; index < PARTITIONS; index++) await this.cluster.settled(index)
     for (let index = 0; index < PARTITIONS; index++) {
-      const leader = this.#cluster.leaderOf(index)!
+      const leader = this.cluster.leaderOf(index)!
       const sent = send(leader, ['last'])
       await world.runUntil(() => sent.ack !== undefined, 5000)
       assert(sent.ack === 0, 'a healthy cluster takes a record')
       this.#writes.push({ partition: index, values: ['last'], sent })
     }
-    for (let index = 0; index < PARTITIONS; index++) await this.#cluster.settled(index)
+    for (let index = 0; index < PARTITIONS; index++) await this.cluster.settled(index)
     this.check()
   }
 
   #checkEnd(): void {
     for (let index = 0; index < PARTITIONS; index++) {
-      const leader = this.#cluster.leaderOf(index)!
+      const leader = this.cluster.leaderOf(index)!
       const expected = bytesOf(leader)
-      for (const node of this.#cluster.nodes) {
+      for (const node of this.cluster.nodes) {
         assert(bytesOf(node.partition(index)).equals(expected), 'replicas are equal')
         for (const epoch of Array.from({ length: leader.leaderEpoch + 1 }, (_, i) => i)) {
           const own = node.partition(index).log.endOffsetForEpoch(epoch).endOffset
