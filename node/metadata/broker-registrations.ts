@@ -159,6 +159,7 @@ function leavingRecords(
     records.push({ type: 'FenceBrokerRecord', id: before.id, epoch: before.epoch })
     image = replay(image, records, view.nextOffset, Math.max(image.epoch, 0)).image
   }
+  const fences = records.length
   const rules = new ClusterRules(image, view.settings)
   const leaving = new Leaving(before, request)
   for (const topic of image.topics.values()) {
@@ -171,7 +172,7 @@ function leavingRecords(
       if (records.length >= CHANGES_PER_BATCH) return records
     }
   }
-  return records
+  return records.length === fences ? [] : records
 }
 
 class Leaving {
