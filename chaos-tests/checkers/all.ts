@@ -4,6 +4,7 @@ import { endsThatGoBack, staleLatest, watermarksThatGoBack } from './ends.ts'
 import { commitsThatRegress, doubleOwners } from './groups.ts'
 import type { History, Violation } from './history.ts'
 import { twoLeaders } from './leaders.ts'
+import { metadataOrder } from './metadata.ts'
 import { externalPolls, internalPolls, skippedRecords } from './polls.ts'
 import {
   duplicates,
@@ -39,6 +40,7 @@ export const CHECKERS: readonly Checker[] = [
   commitsThatRegress,
   twoLeaders,
   divergedReplicas,
+  metadataOrder,
   unavailability,
 ]
 

@@ -94,6 +94,8 @@ export interface Admin extends Timed {
   partitions?: number
   /** Written or read. */
   config?: string
+  /** A reading of a node's own image may be so much older than its start. */
+  readonly staleMs?: number
   outcome: Outcome
   error?: string
 }

@@ -17,6 +17,8 @@ export interface AdminSpec {
   readonly prefix: string
   readonly pauseMs: number
   readonly timeoutMs: number
+  /** How far a node's image may lag behind. */
+  readonly staleMs: number
 }
 
 const NAMES = 4
@@ -35,6 +37,7 @@ export async function runAdmin(context: ClientContext, spec: AdminSpec): Promise
       client,
       action: random.pick(['create', 'create', 'grow', 'configure', 'delete', 'read', 'read']),
       topic: `${spec.prefix}-${client}-${random.below(NAMES)}`,
+      staleMs: spec.staleMs,
       startMs: recorder.nowMs,
       outcome: 'unknown',
     })

@@ -119,6 +119,9 @@ const NEEDS_SEVERAL_NODES: ReadonlySet<FaultName> = new Set<FaultName>([
   'rolling-restart',
 ])
 
+/** A change of metadata is on every node that works after this. */
+const STALE_MS = 5000
+
 const TARGETS: readonly Target[] = ['controller', 'leader', 'coordinator']
 
 /** The plan of a seed. */
@@ -135,7 +138,7 @@ export function makePlan(seed: number, random: SimRandom, options: PlanOptions =
     latency: swarm.pick(['near', 'typical', 'typical', 'far']),
     disk: swarm.pick(['fast', 'typical', 'typical', 'slow']),
     topics,
-    actors: makeActors(random.split('actors'), topics),
+    actors: makeActors(random.split('actors'), topics, nodes),
     faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
     safetyMs,
     isCoreOnly: nodes > 2 && swarm.chance(0.3),
@@ -168,7 +171,7 @@ function makeTopics(random: SimRandom, nodes: number): Topic[] {
   }))
 }
 
-function makeActors(random: SimRandom, topics: readonly Topic[]): Actor[] {
+function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number): Actor[] {
   const actors: Actor[] = []
   const add = (spec: ActorSpec) => {
     actors.push({ id: `c${actors.length + 1}`, fromMs: random.below(2000), spec })
@@ -200,7 +203,10 @@ function makeActors(random: SimRandom, topics: readonly Topic[]): Actor[] {
       }
     }
   }
-  if (random.chance(0.6)) add({ kind: 'admin', prefix: 'a', pauseMs: 300, timeoutMs })
+  if (random.chance(0.6)) {
+    const staleMs = nodes > 1 ? STALE_MS : 0
+    add({ kind: 'admin', prefix: 'a', pauseMs: 300, timeoutMs, staleMs })
+  }
   return actors
 }
 
