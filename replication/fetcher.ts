@@ -315,10 +315,11 @@ export class Fetcher implements LeaderSink, Flushable {
     if (stream === undefined || this.#isClosed) return
     if (this.#parts.brokerEpoch() !== this.#toldBrokerEpoch) this.#sayHello()
     for (const followed of listed) {
-      if (followed.isOver || followed.isCutting || followed.partition.isFailed) continue
+      const { partition } = followed
+      if (followed.isOver || partition.isCutting || partition.isFailed) continue
       if (followed.handle === 0) this.#subscribe(followed)
       else {
-        const { position, logStartOffset } = followed.partition
+        const { position, logStartOffset } = partition
         this.#parts.probe.acknowledgements++
         this.#writer.position(followed.handle, position, logStartOffset)
       }

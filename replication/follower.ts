@@ -23,8 +23,6 @@ export class Followed implements FollowLink {
   handle = 0
   /** It waits for the end of the turn, with something to say. */
   isListed = false
-  /** Its log is being cut. */
-  isCutting = false
   /** It follows somebody else, or nobody, now. */
   isOver = false
   readonly #stream: FollowerStream
@@ -82,18 +80,16 @@ export class Followed implements FollowLink {
     } else this.#stream.retryLater(this)
   }
 
+  /** The log has been cut, perhaps still on the word of an earlier leader: now it can go on. */
+  onCut(): void {
+    if (this.handle === 0) this.#stream.list(this)
+  }
+
   #cut(change: () => Promise<void>): void {
-    assert(!this.isCutting && this.handle === 0, 'no subscription while the log is cut')
-    this.isCutting = true
-    change().then(
-      () => {
-        this.isCutting = false
-        if (!this.isOver) this.#stream.list(this)
-      },
-      () => {
-        // The replica has failed, and has told so.
-        this.isCutting = false
-      },
-    )
+    assert(this.handle === 0, 'no subscription while the log is cut')
+    change().catch((error: unknown) => {
+      // A failure of the storage is the replica's, which has told so.
+      if (!this.partition.isFailed) throw error
+    })
   }
 }

@@ -61,6 +61,8 @@ export type Admission =
 export interface FollowLink {
   /** The position or the log's start has moved. */
   onProgress(): void
+  /** The end of the log has been cut, and can be told again. */
+  onCut(): void
   /** The disk is full: the end of the log went back to what is written. */
   onSetBack(): void
   onFailed(): void
@@ -161,6 +163,11 @@ export class Partition implements Flushable, Led {
 
   get isFailed(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** The end of the log is being changed. */
+  get isCutting(): boolean {
+    return this.#cutting > 0
   }
 
   get isClosed(): boolean {
@@ -606,7 +613,7 @@ export class Partition implements Flushable, Led {
     if (this.#leader === undefined && this.leaderId === this.#nodeId) {
       this.#startLeading()
       this.#parts.onRole(this, -1)
-    }
+    } else this.#link?.onCut()
   }
 
   /** Answers produces whose time is up. True while some still wait. */

@@ -143,6 +143,7 @@ export class TestNode {
 
   /** What the image says of one partition. */
   apply(index: number, leadership: Leadership): void {
+    if (this.brokerEpoch < 0) return // it is told all when it is registered
     if (!leadership.replicas.includes(this.nodeId)) {
       void this.#drop(index)
       return
