@@ -17,7 +17,7 @@ import type { ConfigsPort } from '../../kafka/control.ts'
 import { INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION } from '../../kafka/wire/errors.ts'
 import { describeBroker, describeGroup, describeTopic } from '../config/describe.ts'
 import type { Settings } from '../config.ts'
-import type { Controller } from '../metadata/controller.ts'
+import type { ControllerPort } from '../metadata/controller-port.ts'
 import { overridesOf, parseConfigKey, RESOURCE } from '../metadata/image.ts'
 import type { Partitions } from '../partitions.ts'
 
@@ -29,13 +29,13 @@ interface Refusal {
 export class NodeConfigs implements ConfigsPort {
   readonly #nodeId: number
   readonly #partitions: Partitions
-  readonly #controller: Controller
+  readonly #controller: ControllerPort
   readonly #settings: () => Settings
 
   constructor(parts: {
     nodeId: number
     partitions: Partitions
-    controller: Controller
+    controller: ControllerPort
     settings: () => Settings
   }) {
     this.#nodeId = parts.nodeId

@@ -18,7 +18,7 @@ import {
   TOPIC_ALREADY_EXISTS,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../kafka/wire/errors.ts'
-import type { Controller } from '../metadata/controller.ts'
+import type { ControllerPort } from '../metadata/controller-port.ts'
 import {
   type MetadataImage,
   type PartitionImage,
@@ -39,10 +39,10 @@ const CREATION_TIMEOUT_MS = 30_000
 
 export class NodeTopics implements TopicsPort {
   readonly #partitions: Partitions
-  readonly #controller: Controller
+  readonly #controller: ControllerPort
   readonly #autoCreation: AutoCreation
 
-  constructor(partitions: Partitions, controller: Controller, autoCreation: AutoCreation) {
+  constructor(partitions: Partitions, controller: ControllerPort, autoCreation: AutoCreation) {
     this.#partitions = partitions
     this.#controller = controller
     this.#autoCreation = autoCreation
