@@ -68,6 +68,8 @@ export class BrokerSession {
   #isClosed = false
   /** Counts heartbeats, over all streams: it grows only while the loop turns. */
   #progress = 0
+  /** Answers up to this heartbeat speak of an earlier registration. */
+  #sequenceBefore = 0
   #timer: Timer | undefined
   #line: Line | undefined
 
@@ -154,6 +156,7 @@ export class BrokerSession {
         assert(brokerEpoch >= 0, 'a registration has an epoch')
         this.brokerEpoch = brokerEpoch
         this.isFenced = true
+        this.#sequenceBefore = this.#progress
         return undefined
       case INCONSISTENT_CLUSTER_ID:
         throw new UserError('the controller is of another cluster: correct the list of voters')
@@ -251,8 +254,9 @@ export class BrokerSession {
     }
   }
 
-  #answered({ errorCode, isFenced, shouldShutDown }: HeartbeatAnswer): void {
-    if (this.#isClosed) return
+  #answered(answer: HeartbeatAnswer): void {
+    const { sequence, errorCode, isFenced, shouldShutDown } = answer
+    if (this.#isClosed || sequence <= this.#sequenceBefore) return
     if (errorCode === STALE_BROKER_EPOCH || errorCode === BROKER_ID_NOT_REGISTERED) {
       void this.#registerAgain()
       return
