@@ -14,6 +14,7 @@ import {
   renderOffsets,
   writeChecked,
 } from './checkpoints.ts'
+import { SharedWork } from './shared-work.ts'
 
 export class CheckpointTable {
   readonly path: string
@@ -22,8 +23,7 @@ export class CheckpointTable {
   readonly #disk: Disk
   readonly #offsets: Offsets
   #isChanged = false
-  #writing: Promise<void> | undefined = undefined
-  #next: Promise<void> | undefined = undefined
+  readonly #writing = new SharedWork(() => this.#write())
 
   /** Reads the file. Throws StorageError. */
   constructor(disk: Disk, path: string) {
@@ -57,22 +57,8 @@ export class CheckpointTable {
 
   /** Rejects with StorageError: the next `save` writes again. */
   save(): Promise<void> {
-    if (this.#next !== undefined) return this.#next
-    if (!this.#isChanged) return this.#writing ?? Promise.resolve()
-    if (this.#writing === undefined) return this.#start()
-    this.#next = this.#writing.then(
-      () => this.#start(),
-      () => this.#start(),
-    )
-    return this.#next
-  }
-
-  #start(): Promise<void> {
-    this.#next = undefined
-    this.#writing = this.#write().finally(() => {
-      this.#writing = undefined
-    })
-    return this.#writing
+    if (!this.#isChanged) return this.#writing.current ?? Promise.resolve()
+    return this.#writing.request()
   }
 
   async #write(): Promise<void> {

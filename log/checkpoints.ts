@@ -56,22 +56,28 @@ export function parseOffsets(text: string): Offsets | undefined {
   return offsets
 }
 
-/** 22 characters, base64url. */
+/** `topicId`: 22 characters, base64url. Kafka reads two lines; the third, which vouches, is ours. */
 export function renderTopicId(topicId: string): string {
-  return `version: 0\ntopic_id: ${topicId}\n`
+  const lines = `version: 0\ntopic_id: ${topicId}\n`
+  return `${lines}crc32c: ${hexSum(Buffer.from(lines))}\n`
 }
 
+/** Undefined when the text is not what was written. */
 export function parseTopicId(text: string): string | undefined {
-  return /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n?$/.exec(text)?.[1]
+  const topicId = /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n/.exec(text)?.[1]
+  return topicId !== undefined && text === renderTopicId(topicId) ? topicId : undefined
+}
+
+function hexSum(bytes: Uint8Array): string {
+  return crc32c(bytes).toString(16).padStart(8, '0')
 }
 
 /** Replaces the file and its sum, each atomically and durably. Calls for one path never overlap. */
 export async function writeChecked(disk: Disk, path: string, text: string): Promise<void> {
   const content = Buffer.from(text, 'utf8')
   const before = readIfThere(disk, path)
-  const sums = [crc32c(content)]
-  if (before !== undefined) sums.push(crc32c(before))
-  const lines = sums.map((sum) => `${sum.toString(16).padStart(8, '0')}\n`)
+  const sums = before === undefined ? [hexSum(content)] : [hexSum(content), hexSum(before)]
+  const lines = sums.map((sum) => `${sum}\n`)
   await disk.replaceFile(path + SUM_SUFFIX, Buffer.from(lines.join(''), 'latin1'))
   await disk.replaceFile(path, content)
 }
@@ -87,7 +93,7 @@ export function readChecked(disk: Disk, path: string): CheckedText | undefined {
   const content = readIfThere(disk, path)
   if (content === undefined) return undefined
   const sums = readIfThere(disk, path + SUM_SUFFIX)?.toString('latin1') ?? ''
-  const sum = crc32c(content).toString(16).padStart(8, '0')
+  const sum = hexSum(content)
   const isIntact = /^([0-9a-f]{8}\n){1,2}$/.test(sums) && sums.split('\n').includes(sum)
   return { text: content.toString('utf8'), isIntact }
 }

@@ -9,6 +9,7 @@ import { UserError } from '../base/errors.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
 import { CLEAN_SHUTDOWN, CLEANED, LOG_STARTS, RECOVERY_POINTS, WATERMARKS } from './checkpoints.ts'
 import { parentOf } from './segment-files.ts'
+import { SharedWork } from './shared-work.ts'
 
 const LOCK = '.lock'
 
@@ -23,12 +24,16 @@ export class LogDirectory {
   readonly cleaned: CheckpointTable
   /** Out of the tables, perhaps still in the files. */
   readonly #forgotten = new Set<string>()
+  /** Open logs in it. */
+  logCount = 0
+  readonly #names: SharedWork
   readonly #disk: Disk
   readonly #lock: DiskLock
 
   private constructor(disk: Disk, path: string, lock: DiskLock, isClean: boolean) {
     this.#disk = disk
     this.#lock = lock
+    this.#names = new SharedWork(() => disk.syncDirectory(path))
     this.path = path
     this.isClean = isClean
     this.recoveryPoints = new CheckpointTable(disk, `${path}/${RECOVERY_POINTS}`)
@@ -50,10 +55,9 @@ export class LogDirectory {
     try {
       const mark = `${path}/${CLEAN_SHUTDOWN}`
       const isClean = disk.exists(mark)
-      if (isClean) {
-        await disk.remove(mark)
-        await disk.syncDirectory(path)
-      }
+      if (isClean) await disk.remove(mark)
+      // Also what a process before this one has made here, and could not make durable.
+      await disk.syncDirectory(path)
       return new LogDirectory(disk, path, lock, isClean)
     } catch (error) {
       lock.release()
@@ -63,6 +67,11 @@ export class LogDirectory {
 
   holds(directory: string): boolean {
     return parentOf(directory) === this.path
+  }
+
+  /** Resolves when the names in the directory last, as they were at the call. */
+  syncNames(): Promise<void> {
+    return this.#names.request()
   }
 
   /** What a start has to believe of a log; -1: not known. */

@@ -39,6 +39,17 @@ export interface LogOptions {
   readonly parts: LogParts
 }
 
+/** For a log whose directory was made just now, and is empty. */
+export interface NewLogOptions {
+  readonly directory: string
+  readonly topic: string
+  readonly partition: number
+  readonly config: LogConfig
+  readonly parts: LogParts
+  /** Makes the directory itself durable, with what was put in it. Called before records count as durable. */
+  makeDurable(): Promise<void>
+}
+
 /** Records in [fromOffset, toOffset) that were durable, and are lost or can't be read. */
 export interface DamagedRange {
   readonly fromOffset: number
@@ -67,8 +78,10 @@ export class LogState {
   isDirectoryDirty = false
   /** Offset of the newest snapshot file. */
   snapshotOffset = -1
+  /** The directory itself may not last yet: this changes that. */
+  makeDurable: (() => Promise<void>) | undefined = undefined
 
-  constructor(options: LogOptions, shared: LogShared) {
+  constructor(options: Omit<NewLogOptions, 'makeDurable'>, shared: LogShared) {
     this.topic = options.topic
     this.partition = options.partition
     this.directory = options.directory
@@ -103,6 +116,11 @@ export class LogState {
     return Math.max(0, low - 1)
   }
 
+  /** Nothing is in its directory that a start would miss. */
+  get isUntouched(): boolean {
+    return this.makeDurable !== undefined && this.logEndOffset === 0 && this.active.isEmpty
+  }
+
   sizeBytes(): number {
     let bytes = 0
     for (const segment of this.segments) bytes += segment.sizeBytes
@@ -111,9 +129,11 @@ export class LogState {
 
   /** Names made, removed or changed so far last from now on. Rejects with StorageError. */
   async syncNames(): Promise<void> {
+    const { makeDurable } = this
     this.isDirectoryDirty = false
     try {
-      await this.parts.disk.syncDirectory(this.directory)
+      await Promise.all([this.parts.disk.syncDirectory(this.directory), makeDurable?.()])
+      this.makeDurable = undefined
     } catch (error) {
       this.isDirectoryDirty = true
       throw error

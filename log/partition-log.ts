@@ -21,11 +21,11 @@ import type { LogConfig } from './config.ts'
 import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
 import { Housekeeping } from './housekeeping.ts'
-import type { DamagedRange, LogOptions, LogState } from './log-state.ts'
+import type { DamagedRange, LogOptions, LogState, NewLogOptions } from './log-state.ts'
 import { type AppendContext, type AppendOutcome, refuse } from './outcome.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
-import { openState } from './recovery.ts'
+import { newState, openState } from './recovery.ts'
 import { Syncer } from './syncer.ts'
 import { type FoundOffset, searchMaxTimestamp, searchTime } from './time-search.ts'
 import { truncateFully, truncateLog } from './truncation.ts'
@@ -80,6 +80,11 @@ export class PartitionLog implements CleanableLog {
    */
   static async open(options: LogOptions): Promise<PartitionLog> {
     return new PartitionLog(await openState(options))
+  }
+
+  /** A log without records in a directory that was made just now. Costs no look at the disk. */
+  static create(options: NewLogOptions): PartitionLog {
+    return new PartitionLog(newState(options))
   }
 
   get topic(): string {
@@ -505,7 +510,7 @@ export class PartitionLog implements CleanableLog {
   async close(): Promise<void> {
     if (this.#isClosed) return
     try {
-      if (this.#failure === undefined) {
+      if (this.#failure === undefined && !this.#state.isUntouched) {
         while (this.#isChanging) await this.#busy
         this.write()
         await this.sync()

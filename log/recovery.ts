@@ -7,7 +7,7 @@
 import { assert } from '../base/assert.ts'
 import { LEADER_EPOCHS, readChecked } from './checkpoints.ts'
 import { LogShared } from './files.ts'
-import { type LogOptions, LogState } from './log-state.ts'
+import { type LogOptions, LogState, type NewLogOptions } from './log-state.ts'
 import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
 import { recoverTail } from './recovery-scan.ts'
 import type { Segment } from './segment.ts'
@@ -57,6 +57,19 @@ export async function openState(options: LogOptions): Promise<LogState> {
   state.epochs.truncateFromStart(state.logStartOffset)
   state.checkOrder()
   assert(state.syncedOffset === state.logEndOffset, 'an open log is durable')
+  return state
+}
+
+/** Looks at no file: there is none. The first sync makes all of it durable. */
+export function newState(options: NewLogOptions): LogState {
+  const { disk, probe, clock } = options.parts
+  const state = new LogState(options, options.parts.shared ?? new LogShared(disk, probe))
+  const first = state.newSegment(0)
+  first.startEmpty(clock.nowMs())
+  state.segments.push(first)
+  state.makeDurable = () => options.makeDurable()
+  state.isDirectoryDirty = true
+  state.checkOrder()
   return state
 }
 

@@ -10,13 +10,7 @@ import type { Disk } from '../base/disk.ts'
 import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
-import {
-  PARTITION_METADATA,
-  parseTopicId,
-  readChecked,
-  renderTopicId,
-  writeChecked,
-} from './checkpoints.ts'
+import { PARTITION_METADATA, parseTopicId, readIfThere, renderTopicId } from './checkpoints.ts'
 import type { CleanerCheckpoint } from './cleanable.ts'
 import { Cleaning, type CleaningOptions } from './cleaning.ts'
 import type { LogConfig } from './config.ts'
@@ -72,6 +66,7 @@ export interface FailedLog {
 const CHECKPOINT_MS = 5000
 const MAINTENANCE_MS = 300_000
 const OPEN_PARALLEL = 32
+const UPKEEP_PARALLEL = 16
 const DELETED = /\.[0-9a-f]{32}-delete$/
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
 const METADATA_TOPIC = '__cluster_metadata'
@@ -174,6 +169,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
         parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
       })
       this.#logs.set(name, log)
+      directory.logCount++
     } catch (error) {
       this.#parts.logger.error('A log can not be opened.', { name, error: String(error) })
       this.#failed.push({
@@ -195,12 +191,12 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
         if (DELETED.test(name)) this.#removeLater(`${path}/${name}`)
         const match = NAME.exec(name)
         if (match === null || DELETED.test(name) || match[1] === METADATA_TOPIC) continue
-        const metadata = readChecked(disk, `${path}/${name}/${PARTITION_METADATA}`)
+        const metadata = readIfThere(disk, `${path}/${name}/${PARTITION_METADATA}`)
         found.push({
           topic: match[1]!,
           partition: Number(match[2]),
           parent: path,
-          topicId: metadata === undefined ? undefined : parseTopicId(metadata.text),
+          topicId: metadata === undefined ? undefined : parseTopicId(metadata.toString('utf8')),
         })
       }
     }
@@ -225,46 +221,73 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     return 0
   }
 
-  /** A new, empty log in the directory with the fewest logs. Throws StorageError. */
+  /**
+   * A new, empty log in the directory with the fewest logs. Rejects with StorageError. It is durable
+   * with its first records: until then a power loss may take it, and its owner makes it again.
+   */
   async create(options: {
     topic: string
     partition: number
     topicId: string
     config: LogConfig
   }): Promise<PartitionLog> {
-    const name = `${options.topic}-${options.partition}`
+    const { topic, partition, topicId, config } = options
+    const name = `${topic}-${partition}`
     assert(!this.#logs.has(name), 'a log is made once')
     await this.#deletions.get(name)
-    const { disk } = this.#parts
     const parent = this.#emptiest()
-    const directory = `${parent}/${name}`
-    await this.#placeOf(directory).parent.admit(name)
-    disk.makeDirectory(directory)
-    await disk.syncDirectory(parent)
-    await writeChecked(disk, `${directory}/${PARTITION_METADATA}`, renderTopicId(options.topicId))
-    const log = await PartitionLog.open({
-      directory,
-      topic: options.topic,
-      partition: options.partition,
-      config: options.config,
-      recoveryPoint: 0,
-      logStartOffset: 0,
-      isCleanShutdown: false,
-      parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
-    })
-    this.#logs.set(name, log)
-    return log
+    parent.logCount++
+    try {
+      await parent.admit(name)
+      const directory = `${parent.path}/${name}`
+      await this.#makeDirectory(directory, topicId)
+      assert(!this.#logs.has(name), 'a log is made by one owner')
+      const log = PartitionLog.create({
+        directory,
+        topic,
+        partition,
+        config,
+        parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
+        makeDurable: () => this.#makeDurable(parent, directory),
+      })
+      this.#logs.set(name, log)
+      return log
+    } catch (error) {
+      parent.logCount--
+      throw error
+    }
   }
 
-  #emptiest(): string {
-    const counts = new Map(this.directories.map((path) => [path, 0]))
-    for (const log of this.#logs.values()) {
-      const parent = log.directory.slice(0, log.directory.lastIndexOf('/'))
-      counts.set(parent, (counts.get(parent) ?? 0) + 1)
+  /** With the topic's id in it. What could not be opened at the start is not touched. */
+  async #makeDirectory(directory: string, topicId: string): Promise<void> {
+    const { disk } = this.#parts
+    if (disk.exists(directory)) throw new StorageError('EEXIST', directory, 'make a log in')
+    disk.makeDirectory(directory)
+    const text = Buffer.from(renderTopicId(topicId))
+    try {
+      const metadata = disk.open(`${directory}/${PARTITION_METADATA}`, 'new')
+      try {
+        metadata.write(text, 0, text.length, 0)
+      } finally {
+        metadata.close()
+      }
+    } catch (error) {
+      await disk.removeDirectory(directory)
+      throw error
     }
-    return this.directories.reduce((best, path) =>
-      counts.get(path)! < counts.get(best)! ? path : best,
-    )
+  }
+
+  async #makeDurable(parent: LogDirectory, directory: string): Promise<void> {
+    const metadata = this.#parts.disk.open(`${directory}/${PARTITION_METADATA}`, 'write')
+    try {
+      await Promise.all([metadata.sync(), parent.syncNames()])
+    } finally {
+      metadata.close()
+    }
+  }
+
+  #emptiest(): LogDirectory {
+    return this.#directories.reduce((best, one) => (one.logCount < best.logCount ? one : best))
   }
 
   /**
@@ -295,10 +318,11 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
       return log === undefined ? disk.exists(`${path}/${name}`) : parentOf(log.directory) === path
     })
     if (parent === undefined) return
+    if (log !== undefined) parent.logCount--
     parent.forget(name)
     const away = `${parent.path}/${name}.${random.bytes(16).toString('hex')}-delete`
     disk.rename(`${parent.path}/${name}`, away)
-    await disk.syncDirectory(parent.path)
+    await parent.syncNames()
     this.#removeLater(away)
   }
 
@@ -347,21 +371,24 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     }
   }
 
-  /** What one log meets stops no other, and the loop keeps turning. */
+  /** A few at once. What one log meets stops no other, and the loop keeps turning. */
   async #eachLog(run: (log: PartitionLog) => Promise<void>): Promise<void> {
     const { clock, logger } = this.#parts
     const slices = new Slices(clock)
-    for (const log of [...this.#logs.values()]) {
-      if (this.#logs.get(nameOf(log)) !== log) continue
-      try {
-        await run(log)
-      } catch (error) {
-        if (!(error instanceof StorageError)) throw error
-        const { topic, partition } = log
-        logger.error('The upkeep of a log failed.', { topic, partition, error: error.message })
+    const logs = this.#logs.values()
+    const worker = async () => {
+      for (const log of logs) {
+        try {
+          await run(log)
+        } catch (error) {
+          if (!(error instanceof StorageError)) throw error
+          const { topic, partition } = log
+          logger.error('The upkeep of a log failed.', { topic, partition, error: error.message })
+        }
+        if (slices.isOver()) await slices.rest()
       }
-      if (slices.isOver()) await slices.rest()
     }
+    await Promise.all(Array.from({ length: UPKEEP_PARALLEL }, worker))
   }
 
   get #maintenanceMs(): number {
