@@ -182,8 +182,8 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
     for (let i = 1 + random.below(3); i > 0; i--) add(makeProducer(random, common))
     if (random.chance(0.5)) add(makePlainProducer(random, common))
     for (let i = random.below(3); i > 0; i--) {
-      const maxWaitMs = random.pick([10, 100, 500])
-      add({ kind: 'reader', ...common, pauseMs: random.pick([10, 100, 1000]), maxWaitMs })
+      const maxWaitMs = random.pick([50, 500])
+      add({ kind: 'reader', ...common, pauseMs: random.pick([100, 500, 1500]), maxWaitMs })
     }
     if (random.chance(0.6)) add({ kind: 'watcher', ...common, pauseMs: 500 })
     if (random.chance(0.6)) {
@@ -194,7 +194,7 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
           kind: 'member',
           group: `g-${topic}`,
           topic,
-          pauseMs: random.pick([50, 500]),
+          pauseMs: random.pick([200, 1000]),
           timeoutMs,
           sessionTimeoutMs,
           commitChance: random.pick([0.1, 0.5, 1]),
@@ -205,7 +205,7 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
   }
   if (random.chance(0.6)) {
     const staleMs = nodes > 1 ? STALE_MS : 0
-    add({ kind: 'admin', prefix: 'a', pauseMs: 300, timeoutMs, staleMs })
+    add({ kind: 'admin', prefix: 'a', pauseMs: 1000, timeoutMs, staleMs })
   }
   return actors
 }
@@ -222,9 +222,9 @@ function makeProducer(random: SimRandom, common: Common): ProducerSpec {
     ...common,
     isIdempotent: random.chance(0.8),
     compression: random.pick(['none', 'none', 'none', 'gzip', 'snappy', 'lz4']),
-    batchMax: random.pick([1, 3, 10]),
+    batchMax: random.pick([1, 3, 5]),
     paddingMax: random.pick([0, 100, 2000]),
-    pauseMs: random.pick([20, 200, 1000]),
+    pauseMs: random.pick([50, 300, 1500]),
     lanes: random.pick([1, 1, 3]),
     deliveryTimeoutMs: random.pick([2000, 10_000, 60_000]),
   }

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { SimRandom } from '../../base/sim/random.ts'
 import { serialize } from '../checkers/history.ts'
 import { FAULT_NAMES, type FaultName, makePlan, type Plan } from './plan.ts'
+import { shrink } from './shrink.ts'
 import { type RunResult, runPlan } from './sim-run.ts'
 
 const HOUR_MS = 3_600_000
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     plan: { type: 'string' },
     out: { type: 'string', default: 'dist/chaos' },
     'keep-going': { type: 'boolean', default: false },
+    shrink: { type: 'string', default: '200' },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -129,7 +131,28 @@ async function runOne(plan: Plan): Promise<number> {
   if (!isSame) print(`FAIL seed ${plan.seed}: the second run is another one: ${again.traceHash}`)
   if (result.violations.length > 0) report(result)
   for (const { checker, message } of result.violations.slice(0, 10)) print(`${checker}: ${message}`)
+  if (result.violations.length > 0 && Number(values.shrink) > 0) await makeSmaller(result)
   return result.violations.length + (isSame ? 0 : 1)
+}
+
+async function makeSmaller({ plan, violations }: RunResult): Promise<void> {
+  const wanted = violations[0]!.checker
+  const small = await shrink(plan, {
+    runsMax: Number(values.shrink),
+    fails: async (smaller) => {
+      const found = (await runPlan(smaller)).violations
+      return found.some(({ checker }) => checker === wanted)
+    },
+    progress: (smaller, runs) => {
+      if (values.verbose) print(`after ${runs} runs: ${describe(smaller)}`)
+    },
+  })
+  const file = join(values.out, `seed-${plan.seed}`, 'small.json')
+  writeFileSync(file, `${JSON.stringify(small, null, 1)}\n`)
+  print(`smaller: ${describe(small)}, ${small.safetyMs} ms; run it with --plan ${file}`)
+  for (const { name, target, atMs, forMs } of small.faults) {
+    print(`  ${atMs} ms: ${name} of ${target} for ${forMs} ms`)
+  }
 }
 
 async function main(): Promise<number> {
