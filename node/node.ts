@@ -19,7 +19,12 @@ import { PartitionCoordinatorLog } from './coordinator-log.ts'
 import { registrationRequest } from './metadata/broker-registrations.ts'
 import { Controller } from './metadata/controller.ts'
 import { overridesOf, RESOURCE } from './metadata/image.ts'
-import { claimDirectories, type Identity, newUuid } from './metadata/meta-properties.ts'
+import {
+  adoptClusterId,
+  claimDirectories,
+  type Identity,
+  newUuid,
+} from './metadata/meta-properties.ts'
 import { QuorumState } from './metadata/quorum-state.ts'
 import { METADATA_LOG_CONFIG, SingleVoter } from './metadata/single-voter.ts'
 import { autoCreation, OFFSETS_TOPIC, OffsetsTopicOfNode } from './offsets-topic.ts'
@@ -108,13 +113,15 @@ export class Node {
       producerExpirationMs: settings.number('producer.id.expiration.ms'),
     })
     try {
-      const identity = await claimDirectories({
+      const claim = await claimDirectories({
         disk,
         random,
         nodeId: settings.nodeId,
         directories,
+        metadataDirectory: settings.metadataDirectory,
         clusterId: settings.optionalText('cluster.id') ?? undefined,
       })
+      const identity = await adoptClusterId(disk, claim, claim.clusterId ?? newUuid(random))
       return await Node.#assemble({ world, settings, logger, store, identity, onFatal })
     } catch (error) {
       await store.close()
@@ -226,7 +233,7 @@ export class Node {
           incarnationId: newUuid(random),
           rack: settings.optionalText('broker.rack'),
           endpoints: advertised(settings, endpoints),
-          directoryIds: [...identity.directoryIds.values()],
+          directoryIds: identity.logDirectoryIds,
           previousEpoch: -1,
         }),
       )

@@ -176,8 +176,8 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
     'A segment is closed when its first record is this old.',
     { synonyms: ['log.roll.ms', { name: 'log.roll.hours', times: 3_600_000 }] },
   ),
-  bool('unclean.leader.election.enable', false, null, MEDIUM, CLUSTER).hasNoEffect(
-    'this release runs one node.',
+  bool('unclean.leader.election.enable', false, null, MEDIUM, CLUSTER).is(
+    'Whether a replica that may lack acknowledged records becomes leader when no other is left.',
     { synonyms: ['unclean.leader.election.enable'] },
   ),
 ]

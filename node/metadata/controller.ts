@@ -228,10 +228,9 @@ export class Controller implements ControllerPort {
     // Unclean elections that a topic allows, and whatever else was left.
     this.#sessions.settle()
     if (!settings.boolean('auto.leader.rebalance.enable')) return
-    const percentage = settings.number('leader.imbalance.per.broker.percentage')
     void this.#decisions
       .add((view) => {
-        const records = balanceRecords(view, percentage)
+        const records = balanceRecords(view)
         return { records, answer: records.length }
       })
       .then((count) => {

@@ -124,36 +124,20 @@ class Election {
 /** How many are moved at once, so that no node has to take over too many in one breath. */
 export const BALANCE_MAX = 1_000
 
-/**
- * Elections of preferred leaders, for brokers of whose partitions more than `percentage` are led by
- * others; at most BALANCE_MAX.
- */
-export function balanceRecords(view: View, percentage: number): MetadataRecord[] {
-  const { image } = view
-  const rules = new ClusterRules(image, view.settings)
-  const preferred = new Map<number, { all: number; away: number }>()
-  const away: { topic: TopicImage; partition: PartitionImage }[] = []
+/** Elections of preferred leaders where they are in sync and another leads; at most BALANCE_MAX. */
+export function balanceRecords({ image, settings }: View): MetadataRecord[] {
+  const rules = new ClusterRules(image, settings)
+  const records: MetadataRecord[] = []
   for (const topic of image.topics.values()) {
+    const ofTopic = rules.of(topic.name)
     for (const partition of topic.partitions) {
       const [first] = partition.replicas
-      const count = preferred.get(first!) ?? { all: 0, away: 0 }
-      preferred.set(first!, count)
-      count.all++
-      if (partition.leader === first || partition.addingReplicas.length > 0) continue
-      count.away++
-      away.push({ topic, partition })
+      if (partition.leader === first || !partition.isr.includes(first!)) continue
+      if (partition.addingReplicas.length > 0 || !rules.isActive(first!)) continue
+      const record = changePartition(topic.id, partition, { election: 'preferred' }, ofTopic)
+      if (record !== undefined) records.push(record)
+      if (records.length >= BALANCE_MAX) return records
     }
-  }
-  const records: MetadataRecord[] = []
-  for (const { topic, partition } of away) {
-    const [first] = partition.replicas
-    const count = preferred.get(first!)!
-    if (count.away * 100 <= count.all * percentage) continue
-    if (!rules.isActive(first!) || !partition.isr.includes(first!)) continue
-    const ofTopic = rules.of(topic.name)
-    const record = changePartition(topic.id, partition, { election: 'preferred' }, ofTopic)
-    if (record !== undefined) records.push(record)
-    if (records.length >= BALANCE_MAX) break
   }
   return records
 }

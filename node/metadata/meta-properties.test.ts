@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { UserError } from '../../base/errors.ts'
 import { SimDisk } from '../../base/sim/disk.ts'
 import { SimRandom } from '../../base/sim/random.ts'
-import { claimDirectories, newUuid, readMetaProperties } from './meta-properties.ts'
+import { adoptClusterId, claimDirectories, newUuid, readMetaProperties } from './meta-properties.ts'
 
 const fixture = (seed = 1) => {
   const random = new SimRandom(seed)
@@ -13,6 +13,10 @@ type Parts = ReturnType<typeof fixture>
 
 const claim = ({ disk, random }: Parts, nodeId: number, ...directories: string[]) =>
   claimDirectories({ disk, random, nodeId, directories })
+
+/** The first start of a node in a cluster. */
+const join = async (parts: Parts, nodeId: number, ...directories: string[]) =>
+  adoptClusterId(parts.disk, await claim(parts, nodeId, ...directories), newUuid(parts.random))
 
 const refusal = (message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof UserError, String(error))
@@ -28,7 +32,11 @@ describe('node/metadata/meta-properties', () => {
 
   it('gives a new directory its owner, and knows it again', async () => {
     const parts = fixture()
-    const first = await claim(parts, 1, '/a', '/b')
+    const alone = await claim(parts, 1, '/a', '/b')
+    assert.equal(alone.clusterId, undefined)
+    assert.equal(readMetaProperties(parts.disk, '/b')!.clusterId, undefined)
+    const first = await adoptClusterId(parts.disk, alone, newUuid(parts.random))
+    assert.deepEqual(first.directoryIds, alone.directoryIds)
     assert.equal(first.clusterId.length, 22)
     assert.notEqual(first.directoryIds.get('/a'), first.directoryIds.get('/b'))
     assert.deepEqual(await claim(parts, 1, '/a', '/b'), first)
@@ -44,30 +52,56 @@ describe('node/metadata/meta-properties', () => {
 
   it('adds a directory to the cluster of the others', async () => {
     const parts = fixture()
-    const first = await claim(parts, 1, '/a')
+    const first = await join(parts, 1, '/a')
     const second = await claim(parts, 1, '/new', '/a')
     assert.equal(second.clusterId, first.clusterId)
     assert.equal(second.directoryIds.get('/a'), first.directoryIds.get('/a'))
   })
 
+  it('claims a directory of the metadata that holds no logs', async () => {
+    const parts = fixture()
+    const options = { ...parts, nodeId: 1, directories: ['/a', '/b'], metadataDirectory: '/m' }
+    const first = await claimDirectories(options)
+    assert.deepEqual([...first.directoryIds.keys()], ['/a', '/b', '/m'])
+    assert.deepEqual(first.logDirectoryIds, [
+      first.directoryIds.get('/a'),
+      first.directoryIds.get('/b'),
+    ])
+    assert.deepEqual(await claimDirectories(options), first)
+    const among = await claimDirectories({ ...options, metadataDirectory: '/b' })
+    assert.deepEqual([...among.directoryIds.keys()], ['/a', '/b'])
+    await assert.rejects(
+      claimDirectories({ ...parts, nodeId: 2, directories: ['/c'], metadataDirectory: '/m' }),
+      refusal(/\/m belongs to node 1/),
+    )
+  })
+
   it('survives a power loss after each start', async () => {
     const parts = fixture(9)
-    const first = await claim(parts, 1, '/a')
+    const alone = await claim(parts, 1, '/a')
+    parts.disk.powerLoss()
+    assert.deepEqual(await claim(parts, 1, '/a'), alone)
+    const first = await adoptClusterId(parts.disk, alone, newUuid(parts.random))
     parts.disk.powerLoss()
     assert.deepEqual(await claim(parts, 1, '/a'), first)
   })
 
   it('refuses what belongs to another node or cluster, before it changes anything', async () => {
     const parts = fixture()
-    const { clusterId } = await claim(parts, 1, '/a')
+    const { clusterId } = await join(parts, 1, '/a')
     await assert.rejects(claim(parts, 2, '/new', '/a'), refusal(/belongs to node 1, .* node 2/))
     assert.equal(readMetaProperties(parts.disk, '/new'), undefined)
     const other = fixture(2)
-    await claim(other, 1, '/a')
+    const theirs = await join(other, 1, '/a')
     await assert.rejects(
       claimDirectories({ ...other, nodeId: 1, directories: ['/a'], clusterId }),
       refusal(/belongs to cluster/),
     )
+    await assert.rejects(
+      adoptClusterId(other.disk, theirs, clusterId),
+      refusal(/belongs to cluster/),
+    )
+    assert.equal((await adoptClusterId(other.disk, theirs, theirs.clusterId)).nodeId, 1)
   })
 
   it("reads Kafka's own file, and says what is wrong with a bad one", async () => {

@@ -79,11 +79,19 @@ async function makeDurably(disk: Disk, directory: string): Promise<void> {
   for (const path of changed) await disk.syncDirectory(path)
 }
 
-export interface Identity {
-  readonly clusterId: string
+/** Whose the directories of this node are. */
+export interface Claim {
+  /** Undefined: the node has not been part of a cluster yet. */
+  readonly clusterId: string | undefined
   readonly nodeId: number
-  /** By directory, in the order of the settings. */
+  /** By directory: those of the logs in the order of the settings, and that of the metadata. */
   readonly directoryIds: ReadonlyMap<string, string>
+  /** Of the directories that hold logs of topics. */
+  readonly logDirectoryIds: readonly string[]
+}
+
+export interface Identity extends Claim {
+  readonly clusterId: string
 }
 
 export interface IdentityOptions {
@@ -91,7 +99,9 @@ export interface IdentityOptions {
   readonly random: Random
   readonly nodeId: number
   readonly directories: readonly string[]
-  /** What the settings say; else what the directories say; else a new one is made. */
+  /** Where the metadata log lies, if not in one of the others. */
+  readonly metadataDirectory?: string | undefined
+  /** What the settings say; else it is what the directories say. */
   readonly clusterId?: string | undefined
 }
 
@@ -99,12 +109,13 @@ export interface IdentityOptions {
  * Checks all directories first, then completes those that are new. Throws UserError for a directory
  * of another node or cluster, or when two directories do not belong together.
  */
-export async function claimDirectories(options: IdentityOptions): Promise<Identity> {
+export async function claimDirectories(options: IdentityOptions): Promise<Claim> {
   const { disk, random, nodeId, directories } = options
   assert(directories.length > 0, 'a node has a directory')
+  const all = [...new Set([...directories, options.metadataDirectory ?? directories[0]!])]
   const found = new Map<string, MetaProperties | undefined>()
   let clusterId = options.clusterId
-  for (const directory of directories) {
+  for (const directory of all) {
     await makeDurably(disk, directory)
     const meta = readMetaProperties(disk, directory)
     found.set(directory, meta)
@@ -116,22 +127,44 @@ export async function claimDirectories(options: IdentityOptions): Promise<Identi
       )
     }
     if (meta.clusterId !== undefined && clusterId !== undefined && meta.clusterId !== clusterId) {
-      throw new UserError(
-        `${directory} belongs to cluster ${meta.clusterId}, not to ${clusterId}: ` +
-          'use another directory',
-      )
+      throw new UserError(foreign(directory, meta.clusterId, clusterId))
     }
     clusterId ??= meta.clusterId
   }
-  clusterId ??= newUuid(random)
   const directoryIds = new Map<string, string>()
-  for (const directory of directories) {
+  for (const directory of all) {
     const meta = found.get(directory)
     const directoryId = meta?.directoryId ?? newUuid(random)
     directoryIds.set(directory, directoryId)
-    if (meta?.clusterId === clusterId) continue
+    if (meta !== undefined && meta.clusterId === clusterId) continue
     await write(disk, directory, { clusterId, nodeId, directoryId })
   }
-  assert(new Set(directoryIds.values()).size === directories.length, 'directory ids differ')
-  return { clusterId, nodeId, directoryIds }
+  assert(new Set(directoryIds.values()).size === all.length, 'directory ids differ')
+  const logDirectoryIds = directories.map((directory) => directoryIds.get(directory)!)
+  return { clusterId, nodeId, directoryIds, logDirectoryIds }
 }
+
+/**
+ * The cluster that the node is part of, once the metadata says so: written into its directories.
+ * Throws UserError when they belong to another.
+ */
+export async function adoptClusterId(
+  disk: Disk,
+  claim: Claim,
+  clusterId: string,
+): Promise<Identity> {
+  const { nodeId, directoryIds } = claim
+  const [first] = directoryIds.keys()
+  if (claim.clusterId !== undefined && claim.clusterId !== clusterId) {
+    throw new UserError(foreign(first!, claim.clusterId, clusterId))
+  }
+  if (claim.clusterId === undefined) {
+    for (const [directory, directoryId] of directoryIds) {
+      await write(disk, directory, { clusterId, nodeId, directoryId })
+    }
+  }
+  return { ...claim, clusterId }
+}
+
+const foreign = (directory: string, owner: string, clusterId: string) =>
+  `${directory} belongs to cluster ${owner}, not to ${clusterId}: use another directory`

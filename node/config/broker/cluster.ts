@@ -15,10 +15,13 @@ import {
 import { anyList, atLeast, listOf } from '../validators.ts'
 
 export const CLUSTER_SETTINGS: readonly Setting[] = [
-  int('broker.heartbeat.interval.ms', 300, null, MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+  int('broker.heartbeat.interval.ms', 200, atLeast(10), MEDIUM, FIXED).is(
+    'How often a broker tells the controller that it lives.',
     {
-      deviation: { kafkaDefault: '2000', reason: 'a silent broker is to be noticed within 1.2 s' },
+      deviation: {
+        kafkaDefault: '2000',
+        reason: 'six heartbeats fit into a session, so that one that is late fences nobody',
+      },
     },
   ),
   int('broker.id', -1, null, HIGH, FIXED).is(
@@ -27,8 +30,8 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   text('broker.rack', null, null, MEDIUM, FIXED).is(
     'Where this node stands; replicas of a partition are spread over racks.',
   ),
-  int('broker.session.timeout.ms', 1200, null, MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+  int('broker.session.timeout.ms', 1200, atLeast(50), MEDIUM, FIXED).is(
+    'A broker that was silent for this long is fenced: it leads nothing until it is heard again.',
     {
       deviation: {
         kafkaDefault: '9000',
@@ -59,7 +62,7 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
     anyList('null', 'duplicates'),
     HIGH,
     FIXED,
-  ).hasNoEffect('this release runs one node.'),
+  ).hasNoEffect('voters are listed in controller.quorum.voters.'),
   int('controller.quorum.election.backoff.max.ms', 1000, atLeast(0), HIGH, FIXED).hasNoEffect(
     'a pre-vote comes before each election, so elections do not disturb each other.',
   ),
@@ -94,8 +97,8 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
   int('controller.socket.timeout.ms', 30_000, null, MEDIUM, FIXED).hasNoEffect(
     'nodes talk to the controller on long-lived streams.',
   ),
-  int('initial.broker.registration.timeout.ms', 60_000, null, MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+  int('initial.broker.registration.timeout.ms', 60_000, null, MEDIUM, FIXED).is(
+    'A starting broker that no controller has let in after this long ends.',
   ),
   long('internal.metadata.delete.delay.millis', 60_000, null, LOW, FIXED).hasNoEffect(
     'the metadata log is kept whole in this release.',

@@ -92,7 +92,7 @@ export const LOG_SETTINGS: readonly Setting[] = [
     },
   ),
   long('log.dir.failure.timeout.ms', 30_000, atLeast(1), LOW, FIXED).hasNoEffect(
-    'this release runs one node.',
+    'a replica whose disk fails is reported at once.',
   ),
   list('log.dirs', null, anyList('empty', 'duplicates'), HIGH, FIXED).is(
     'Directories for the data of this node, separated by commas; new replicas go where ' +

@@ -33,8 +33,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   bool('auto.create.topics.enable', true, null, HIGH, FIXED).is(
     'Whether a client that asks for a topic that does not exist makes it.',
   ),
-  bool('auto.leader.rebalance.enable', true, null, HIGH, FIXED).hasNoEffect(
-    'this release runs one node.',
+  bool('auto.leader.rebalance.enable', true, null, HIGH, FIXED).is(
+    'Whether the controller gives partitions back to their preferred leaders from time to time.',
   ),
   className('client.quota.callback.class', null, null, LOW, FIXED).hasNoEffect(
     'this release has no quotas.',
@@ -42,8 +42,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   list('config.providers', '', anyList('null', 'duplicates'), LOW, CLUSTER).hasNoEffect(
     'values are read as they are written.',
   ),
-  bool('controlled.shutdown.enable', true, null, MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+  bool('controlled.shutdown.enable', true, null, MEDIUM, FIXED).is(
+    'Whether a node that is told to stop moves its leaderships to other nodes first.',
   ),
   className('create.topic.policy.class.name', null, null, LOW, FIXED).hasNoEffect(
     'classes of the JVM can not be loaded.',
@@ -74,8 +74,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   list('kafka.metrics.reporters', '', anyList('null', 'duplicates'), LOW, FIXED).hasNoEffect(
     'metrics are read from /metrics on the HTTP address.',
   ),
-  long('leader.imbalance.check.interval.seconds', 300, atLeast(1), HIGH, FIXED).hasNoEffect(
-    'this release runs one node.',
+  long('leader.imbalance.check.interval.seconds', 300, atLeast(1), HIGH, FIXED).is(
+    'How often partitions are given back to their preferred leaders.',
   ),
   long('leader.replication.throttled.rate', LONG_MAX, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
     'this release has no quotas.',
@@ -139,16 +139,16 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
     CLUSTER,
   ).hasNoEffect('replicas are not moved between directories.', { isDynamicOnly: true }),
   int('replica.fetch.backoff.ms', 1000, atLeast(0), MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+    'a leader sends to its followers as records arrive.',
   ),
   int('replica.fetch.max.bytes', 1_048_576, atLeast(0), MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+    'a leader sends to its followers as records arrive.',
   ),
   int('replica.fetch.min.bytes', 1, null, HIGH, FIXED).hasNoEffect(
     'a leader sends to its followers as records arrive.',
   ),
   int('replica.fetch.response.max.bytes', 10_485_760, atLeast(0), MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+    'a leader sends to its followers as records arrive.',
   ),
   int('replica.fetch.wait.max.ms', 500, null, HIGH, FIXED).hasNoEffect(
     'a leader sends to its followers as records arrive.',
@@ -156,11 +156,12 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   long('replica.high.watermark.checkpoint.interval.ms', 5000, null, HIGH, FIXED).hasNoEffect(
     'it is done with the other maintenance of logs.',
   ),
-  long('replica.lag.time.max.ms', 30_000, null, HIGH, FIXED).hasNoEffect(
-    'this release runs one node.',
+  long('replica.lag.time.max.ms', 30_000, null, HIGH, FIXED).is(
+    'A follower that has not caught up for this long is no longer in sync.',
   ),
-  text('replica.selector.class', null, null, MEDIUM, FIXED).hasNoEffect(
-    'this release runs one node.',
+  text('replica.selector.class', null, null, MEDIUM, FIXED).is(
+    'Set to `org.apache.kafka.common.replica.RackAwareReplicaSelector`, consumers read from a ' +
+      'replica in their own rack; not set, from the leader.',
   ),
   int('replica.socket.receive.buffer.bytes', 65_536, null, HIGH, FIXED).hasNoEffect(
     'followers fetch over gRPC, with its own window.',
@@ -180,8 +181,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   int('telemetry.max.bytes', 1_048_576, atLeast(1), LOW, FIXED).hasNoEffect(
     'clients are not asked for telemetry.',
   ),
-  bool('unclean.leader.election.enable', false, null, HIGH, CLUSTER).hasNoEffect(
-    'this release runs one node.',
+  bool('unclean.leader.election.enable', false, null, HIGH, CLUSTER).is(
+    'Whether a replica that may lack acknowledged records becomes leader when no other is left.',
   ),
   long('unclean.leader.election.interval.ms', 300_000, atLeast(1), MEDIUM, FIXED).hasNoEffect(
     'an election is held when its reason arises.',
