@@ -1,24 +1,36 @@
 /**
  * The loop around the core: mailbox -> core -> storage -> transport -> state machine. One pass
- * handles all that came in a turn.
+ * handles all that came in a turn; the disk works beside it.
+ *
+ * Invariants: one storage operation at a time but for the vote; while the log is cut or replaced
+ * nothing is handled, only kept; promises of proposals are settled in the order of the log, after
+ * the state machine has applied them.
  */
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
-import type { EntryCodec, RaftTiming } from './core.ts'
-import type { Entry, Member, Membership, Message } from './messages.ts'
-import type { RaftStorage, Snapshot } from './storage.ts'
+import { RaftCore } from './core.ts'
+import {
+  type Entry,
+  endOf,
+  type Member,
+  type Membership,
+  type Message,
+  NO_MEMBER_ID,
+  type SnapshotMessage,
+  sizeOf,
+} from './messages.ts'
+import { DEFAULT_TIMING, type EntryCodec, type RaftTiming } from './options.ts'
+import { NotLeading, Proposals } from './proposals.ts'
+import { isVoter } from './quorum.ts'
+import { isEmpty, type Ready } from './ready.ts'
+import { type RaftStorage, type Snapshot, StorageFull, type Vote } from './storage.ts'
 import type { RaftTransport } from './transport.ts'
+import { Waits } from './waits.ts'
 
-/** The proposal was not, or not surely, committed: another member leads, or this one stopped. */
-export class NotLeading extends Error {
-  override readonly name = 'NotLeading'
-}
-
-/** Never tried: too large, or too much is under way. */
-export class ProposalRefused extends Error {
-  override readonly name = 'ProposalRefused'
-}
+export { NotLeading, ProposalRefused } from './proposals.ts'
+export { WaitOver } from './waits.ts'
 
 export interface StateMachine {
   /** Committed entries in the order of the log, each once. Must not throw. */
@@ -29,7 +41,7 @@ export interface StateMachine {
 
 export interface DriverOptions {
   readonly member: Member
-  /** Of the settings; counts until the log says otherwise. Directory ids may be ''. */
+  /** Of the settings; they count until the log says otherwise. Directory ids may be ''. */
   readonly voters: readonly Member[]
   readonly clock: Clock
   readonly random: Random
@@ -43,9 +55,9 @@ export interface DriverOptions {
   readonly onLeadership: (leads: boolean, term: number) => void
   /** The leader or the term that this member knows of has changed. -1: none. */
   readonly onLeader: (leaderId: number, term: number) => void
-  /** A voter has proof that the leader is dead and asks for votes: look for yourself. */
+  /** Somebody says that this node is dead: look for yourself, and say so by `peerIsDead`. */
   readonly onSuspect: (nodeId: number) => void
-  /** The storage failed: end the node. */
+  /** The storage failed, or an invariant is broken: end the node. */
   readonly onFatal: (error: unknown) => void
 }
 
@@ -63,6 +75,7 @@ export interface DriverStatus {
   readonly leaderId: number
   readonly term: number
   readonly role: 'leader' | 'candidate' | 'follower'
+  /** It leads, and takes proposals. */
   readonly isEstablished: boolean
   readonly startOffset: number
   readonly endOffset: number
@@ -71,19 +84,434 @@ export interface DriverStatus {
   readonly membership: Membership
 }
 
-/** What others may do with a member of a group. `RaftDriver` is the one implementation. */
-export interface RaftMember {
-  readonly status: DriverStatus
-  start(): Promise<void>
-  stop(): Promise<void>
-  receive(from: number, message: Message): void
+const APPLY_BYTES = 1024 * 1024
+const MAILBOX_BYTES_MAX = 32 * 1024 * 1024
+
+interface VoterChange {
+  readonly term: number
+  resolve(): void
+  reject(error: unknown): void
+}
+
+export class RaftDriver {
+  readonly #options: DriverOptions
+  readonly #timing: RaftTiming
+  readonly #core: RaftCore
+  readonly #proposals = new Proposals()
+  readonly #waits: Waits
+  #mailbox: Message[] = []
+  #mailboxBytes = 0
+  #isScheduled = false
+  #isRunning = false
+  /** The log is being cut or replaced. */
+  #isBlocked = false
+  #isStopped = false
+  #timer: Timer | undefined = undefined
+  #timerMs = 0
+  #syncing: Promise<void> | undefined = undefined
+  readonly #underWay = new Set<Promise<void>>()
+  #announced = { leads: false, term: -1, leaderId: NO_MEMBER_ID, leaderTerm: -1 }
+  #changes: VoterChange[] = []
+  #transfers: { resolve(): void; reject(error: unknown): void }[] = []
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+    const { member, voters, random, codec, storage, clock } = options
+    this.#timing = { ...DEFAULT_TIMING, ...options.timing }
+    const core = { member, voters, random, codec, storage, timing: this.#timing }
+    this.#core = new RaftCore(core, clock.monotonicMs())
+    this.#waits = new Waits(clock)
+  }
+
+  get status(): DriverStatus {
+    const { state, role, leader } = this.#core
+    const { log } = state
+    return {
+      leaderId: state.leaderId,
+      term: state.term,
+      role,
+      isEstablished: leader?.isEstablished ?? false,
+      startOffset: log.startOffset,
+      endOffset: log.endOffset,
+      commit: log.commit,
+      applied: log.applied,
+      membership: log.membership,
+    }
+  }
+
+  /** Who voted at a position of the log that is still known. */
+  membershipAt(position: number): Membership {
+    return this.#core.state.log.membershipAt(position)
+  }
+
+  /** Begins to take part. */
+  start(): void {
+    this.#run()
+  }
+
+  /** Ends without a word to the others. Resolves when the storage is at rest. Idempotent. */
+  async stop(): Promise<void> {
+    this.#halt(new NotLeading('the node stopped'))
+    while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay])
+  }
+
+  receive(message: Message): void {
+    if (this.#isStopped) return
+    const bytes = sizeOf(message)
+    // Messages may be lost: better than memory without limit.
+    if (this.#mailboxBytes + bytes > MAILBOX_BYTES_MAX && this.#mailbox.length > 0) return
+    this.#mailbox.push(message)
+    this.#mailboxBytes += bytes
+    this.#schedule()
+  }
+
   /** Proof that the process which led under this id is gone: do not wait for its silence. */
-  peerIsDead(nodeId: number): void
-  propose(count: number, encode: (baseOffset: number, term: number) => Buffer): Promise<number>
-  readIndex(timeoutMs: number): Promise<number>
-  whenApplied(endOffset: number, timeoutMs: number): Promise<void>
-  transferLeadership(nodeId: number): Promise<void>
-  changeVoters(voters: readonly Member[], timeoutMs: number): Promise<void>
-  /** Leader only; empty elsewhere. */
-  replicas(): ReplicaState[]
+  peerIsDead(nodeId: number): void {
+    if (this.#isStopped) return
+    this.#core.peerIsDead(nodeId)
+    this.#schedule()
+  }
+
+  /**
+   * Leader only. `encode` is called at once, and gives the entry as it lies on disk. Resolves with
+   * the end of the entry when it is committed and applied here; rejects with NotLeading,
+   * ProposalRefused or the failure of the storage.
+   */
+  propose(count: number, encode: (baseOffset: number, term: number) => Buffer): Promise<number> {
+    this.#tick()
+    const { state, leader } = this.#core
+    if (this.#isStopped || leader === undefined) {
+      return Promise.reject(new NotLeading('this node does not lead the quorum'))
+    }
+    const { term, log } = state
+    const fault = this.#core.propose(count, encode(log.endOffset, term))
+    if (fault !== undefined) return Promise.reject(Proposals.refusal(fault))
+    this.#schedule()
+    return this.#proposals.add(log.endOffset, term)
+  }
+
+  /** A position such that what is applied up to it has all that was committed before the call. */
+  readIndex(timeoutMs: number): Promise<number> {
+    if (this.#isStopped) return Promise.reject(new NotLeading('the node stopped'))
+    this.#tick()
+    const { context, promise } = this.#waits.read(timeoutMs)
+    this.#core.readIndex(context)
+    this.#schedule()
+    return promise
+  }
+
+  whenApplied(endOffset: number, timeoutMs: number): Promise<void> {
+    if (this.#isStopped) return Promise.reject(new NotLeading('the node stopped'))
+    return this.#waits.applied(this.#core.state.log.applied, endOffset, timeoutMs)
+  }
+
+  /** -1: to the voter that is best prepared. Rejects when it was not done in time. */
+  transferLeadership(nodeId: number): Promise<void> {
+    const fault = this.#isStopped ? 'the node stopped' : this.#core.transfer(nodeId)
+    if (fault !== undefined) return Promise.reject(Proposals.refusal('transfer', fault))
+    this.#schedule()
+    return new Promise((resolve, reject) => this.#transfers.push({ resolve, reject }))
+  }
+
+  /** Resolves when the new voters are committed. */
+  changeVoters(voters: readonly Member[]): Promise<void> {
+    if (this.#isStopped || this.#core.leader === undefined) {
+      return Promise.reject(new NotLeading('this node does not lead the quorum'))
+    }
+    const fault = this.#core.changeVoters(voters)
+    if (fault !== undefined) return Promise.reject(Proposals.refusal('voters', fault))
+    this.#schedule()
+    const { term } = this.#core.state
+    return new Promise((resolve, reject) => this.#changes.push({ term, resolve, reject }))
+  }
+
+  /** On the leader: the others as it sees them. */
+  replicas(): ReplicaState[] {
+    const { leader, state } = this.#core
+    if (leader === undefined) return []
+    return Array.from(leader.sender.values(), (progress) => {
+      const { member, lastHeardMs, lastCaughtUpMs } = progress
+      const isKnown = member.directoryId !== ''
+      return {
+        member,
+        isVoter: isVoter(state.log.membership, member),
+        logEndOffset: isKnown ? progress.match : -1,
+        lastHeardMs: isKnown ? lastHeardMs : -1,
+        lastCaughtUpMs,
+      }
+    })
+  }
+
+  /** Turns of the event loop that the other has counted, as its last answer says; -1 unknown. */
+  peerProgress(nodeId: number): number {
+    return this.#core.leader?.sender.get(nodeId)?.loopProgress ?? -1
+  }
+
+  /** The storage has a new snapshot: the log may begin at `startOffset`, at its end or before. */
+  dropBefore(startOffset: number): void {
+    const { log } = this.#core.state
+    if (this.#isStopped || this.#isBlocked || startOffset <= log.startOffset) return
+    const least = Math.min(startOffset, log.durableEnd)
+    const boundary = log.boundaryAt(least)
+    if (boundary <= log.startOffset) return
+    this.#core.dropBefore(boundary)
+    this.#options.storage.dropBefore(boundary)
+  }
+
+  // The loop
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isStopped || this.#isBlocked) return
+    this.#isScheduled = true
+    this.#options.clock.soon(() => {
+      this.#isScheduled = false
+      this.#run()
+    })
+  }
+
+  #tick(): void {
+    if (this.#isRunning || this.#isBlocked || this.#isStopped) return
+    this.#core.tick(this.#options.clock.monotonicMs())
+  }
+
+  #run(): void {
+    if (this.#isStopped || this.#isBlocked || this.#isRunning) return
+    this.#isRunning = true
+    try {
+      const core = this.#core
+      core.state.loopProgress++
+      core.tick(this.#options.clock.monotonicMs())
+      const mailbox = this.#mailbox
+      this.#mailbox = []
+      this.#mailboxBytes = 0
+      for (const message of mailbox) core.step(message)
+      this.#work()
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#isRunning = false
+    }
+    if (!this.#isStopped) this.#arm()
+  }
+
+  #work(): void {
+    const core = this.#core
+    for (;;) {
+      const ready = core.ready()
+      const entries = core.toApply(APPLY_BYTES)
+      if (isEmpty(ready) && entries.length === 0) break
+      this.#handle(ready)
+      if (entries.length > 0) this.#apply(entries)
+      this.#announce()
+      if (this.#isBlocked || this.#isStopped) break
+    }
+    this.#announce()
+    this.#sync()
+  }
+
+  #handle(ready: Ready): void {
+    const { transport, onSuspect } = this.#options
+    if (ready.vote !== undefined) this.#saveVote(ready.vote)
+    for (const message of ready.messages) transport.send(message.to, message)
+    if (ready.entries.length > 0) this.#append(ready.entries)
+    for (const { context, offset } of ready.reads) this.#waits.readAnswered(context, offset)
+    for (const nodeId of ready.suspects) onSuspect(nodeId)
+    if (ready.truncateTo !== undefined) this.#truncate(ready.truncateTo)
+    if (ready.incoming !== undefined) this.#receive(ready.incoming)
+    if (ready.install !== undefined) this.#install(ready.install)
+  }
+
+  #append(entries: readonly Entry[]): void {
+    try {
+      this.#options.storage.append(entries)
+    } catch (error) {
+      if (!(error instanceof StorageFull)) throw error
+      this.#appendedInPart(entries, error)
+      return
+    }
+    this.#core.written(entries)
+  }
+
+  /** The disk is full: what it did not take is refused, and the member goes on. */
+  #appendedInPart(entries: readonly Entry[], error: StorageFull): void {
+    const kept = entries.filter((entry) => endOf(entry) <= error.endOffset)
+    if (kept.length > 0) this.#core.written(kept)
+    this.#core.refused(error.endOffset)
+    this.#proposals.lost(error.endOffset, error.cause ?? error)
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    this.#options.machine.apply(entries)
+    const applied = endOf(entries.at(-1)!)
+    this.#core.applied(applied)
+    // What was proposed by an earlier leadership is told by `announce`, which knows no more.
+    if (this.#core.leader !== undefined) this.#proposals.applied(applied, this.#core.state.term)
+    this.#waits.appliedTo(applied)
+  }
+
+  // Storage
+
+  #saveVote(vote: Vote): void {
+    void this.#inBackground(this.#options.storage.saveVote(vote), () => this.#core.voteSaved(vote))
+  }
+
+  /** One sync covers all that was appended while the one before ran. */
+  #sync(): void {
+    const { log } = this.#core.state
+    const isDue = log.durableEnd < log.writtenEnd
+    if (!isDue || this.#syncing !== undefined || this.#isBlocked || this.#isStopped) return
+    const { storage } = this.#options
+    this.#syncing = this.#inBackground(storage.sync(), (endOffset) => {
+      this.#syncing = undefined
+      this.#core.synced(endOffset)
+    })
+  }
+
+  #inBackground<T>(work: Promise<T>, then: (result: T) => void): Promise<void> {
+    const running = work.then(
+      (result) => {
+        if (this.#isStopped) return
+        then(result)
+        this.#run()
+      },
+      (error: unknown) => this.#fail(error),
+    )
+    const settled = running.catch((error: unknown) => this.#fail(error))
+    this.#underWay.add(settled)
+    void settled.finally(() => this.#underWay.delete(settled))
+    return settled
+  }
+
+  #truncate(endOffset: number): void {
+    const { storage, logger } = this.#options
+    logger.info('The end of the metadata log differs from the leader: it is cut.', { endOffset })
+    this.#block(
+      () => storage.truncateTo(endOffset),
+      () => this.#core.truncated(endOffset),
+    )
+  }
+
+  #receive(message: SnapshotMessage): void {
+    const { storage } = this.#options
+    const { snapshot, position, data } = message
+    try {
+      const received = storage.receivedBytes(snapshot)
+      if (received === position) storage.receive(snapshot, position, data)
+    } catch (error) {
+      if (!(error instanceof StorageFull)) throw error
+      return
+    }
+    this.#core.received(message, storage.receivedBytes(snapshot))
+  }
+
+  #install(snapshot: Snapshot): void {
+    const { storage, machine, logger } = this.#options
+    this.#block(
+      async () => {
+        const isWhole = await storage.install(snapshot)
+        if (isWhole) await machine.restore(snapshot)
+        return isWhole
+      },
+      (isWhole) => {
+        this.#core.installed(snapshot, isWhole)
+        const { endOffset } = snapshot
+        if (isWhole) {
+          logger.info('A snapshot of the metadata came from the leader.', { endOffset })
+          this.#waits.appliedTo(endOffset)
+        } else logger.warn('A snapshot came damaged: it is fetched again.', { endOffset })
+      },
+    )
+  }
+
+  /** Nothing else happens until it is done, but for the sync before it. */
+  #block<T>(run: () => Promise<T>, then: (result: T) => void): void {
+    this.#isBlocked = true
+    const work = async () => {
+      await this.#syncing
+      return run()
+    }
+    void this.#inBackground(work(), (result) => {
+      this.#isBlocked = false
+      then(result)
+    })
+  }
+
+  // Who leads
+
+  #announce(): void {
+    const { state, leader } = this.#core
+    const { onLeadership, onLeader } = this.#options
+    const before = this.#announced
+    const leads = leader?.isEstablished ?? false
+    const { term, leaderId } = state
+    this.#announced = { leads, term, leaderId, leaderTerm: term }
+    if (before.leads && (!leads || before.term !== term)) onLeadership(false, before.term)
+    if (leader === undefined) this.#proposals.fail(new NotLeading('another node may lead now'))
+    else this.#proposals.failBefore(term, new NotLeading('another node led meanwhile'))
+    if (before.leaderId !== leaderId || before.leaderTerm !== term) onLeader(leaderId, term)
+    if (leads && (!before.leads || before.term !== term)) onLeadership(true, term)
+    this.#settle()
+  }
+
+  #settle(): void {
+    const { leader, state } = this.#core
+    if (this.#transfers.length > 0) {
+      const isOver = leader !== undefined && leader.transferTo === NO_MEMBER_ID
+      const fault = Proposals.refusal('transfer', 'the other did not take over in time')
+      if (leader === undefined || isOver) {
+        for (const { resolve, reject } of this.#transfers.splice(0)) {
+          if (isOver) reject(fault)
+          else resolve()
+        }
+      }
+    }
+    if (this.#changes.length === 0) return
+    const { log, term } = state
+    const isDone = log.membership.outgoing.length === 0 && log.membershipEnd <= log.commit
+    this.#changes = this.#changes.filter((change) => {
+      if (leader === undefined && !isDone)
+        change.reject(new NotLeading('another node may lead now'))
+      else if (change.term !== term) change.reject(new NotLeading('another node led meanwhile'))
+      else if (isDone) change.resolve()
+      else return true
+      return false
+    })
+  }
+
+  #arm(): void {
+    const { clock } = this.#options
+    const atMs = this.#core.deadlineMs
+    // One that fires early does no harm.
+    if (this.#timer !== undefined && this.#timerMs <= atMs) return
+    this.#timer?.cancel()
+    this.#timerMs = atMs
+    this.#timer = clock.after(Math.max(0, atMs - clock.monotonicMs()), () => {
+      this.#timer = undefined
+      this.#run()
+    })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isStopped) return
+    const { logger, onFatal } = this.#options
+    const why = error instanceof StorageError ? 'its storage failed' : 'it met what can not be'
+    logger.error(`The quorum ends on this node: ${why}.`, { error: String(error) })
+    this.#halt(error)
+    onFatal(error)
+  }
+
+  #halt(error: unknown): void {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    this.#timer?.cancel()
+    this.#mailbox = []
+    const { leads, term } = this.#announced
+    this.#announced = { leads: false, term, leaderId: NO_MEMBER_ID, leaderTerm: term }
+    if (leads) this.#options.onLeadership(false, term)
+    this.#options.onLeader(NO_MEMBER_ID, term)
+    this.#proposals.fail(error)
+    this.#waits.fail(error)
+    for (const { reject } of this.#changes.splice(0)) reject(error)
+    for (const { resolve } of this.#transfers.splice(0)) resolve()
+  }
 }

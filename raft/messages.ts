@@ -23,6 +23,8 @@ export interface Entry {
 
 export const endOf = (entry: Entry): number => entry.baseOffset + entry.count
 
+export const NO_MEMBER_ID = -1
+
 /** A node with one log. The same node with a wiped or renewed log is another member. */
 export interface Member {
   readonly nodeId: number

@@ -4,9 +4,15 @@
  */
 import type { Entry, Member, Membership, SnapshotId } from './messages.ts'
 
-/** No room now: nothing of the entries is in the log. May pass. */
+/** No room now. May pass. */
 export class StorageFull extends Error {
   override readonly name = 'StorageFull'
+  /** Where the log ends: what was to come behind is not in it. */
+  readonly endOffset: number
+  constructor(endOffset: number, options?: { cause?: unknown }) {
+    super('the device of the log is full', options)
+    this.endOffset = endOffset
+  }
 }
 
 export interface Vote {
@@ -52,8 +58,7 @@ export interface RaftStorage {
   /** Durable when it resolves. */
   saveVote(vote: Vote): Promise<void>
   /**
-   * Appends at the end. At return the entries are written, not yet durable. Throws StorageFull:
-   * then no byte of them stays.
+   * Appends at the end. At return the entries are written, not yet durable. Throws StorageFull.
    */
   append(entries: readonly Entry[]): void
   /** Resolves with the position below which all is durable. */
@@ -61,8 +66,8 @@ export interface RaftStorage {
   /** Cuts the log back, durably. */
   truncateTo(endOffset: number): Promise<void>
   /**
-   * Whole entries from `from` (a boundary) on and below `upTo`, of up to `limitBytes` together, but
-   * at least one. `from` is in the log, and below `upTo`.
+   * Whole entries from the one that holds `from` on, and below `upTo`, of up to `limitBytes`
+   * together, but at least one. `from` is in the log, and below `upTo`.
    */
   read(from: number, upTo: number, limitBytes: number): Entry[]
 

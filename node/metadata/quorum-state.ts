@@ -1,5 +1,6 @@
 /**
- * Term and vote, the two things that a voter must never forget. One small file with two slots of
+ * Term and vote, the two things that a voter must never forget, and how far its log reached at
+ * least: one that is shorter has lost records that were promised. One small file with two slots of
  * the same content, each with its checksum, written one after the other with a sync after each: one
  * torn write or one damaged slot costs nothing. When both are unreadable the node must not vote.
  */
@@ -22,12 +23,15 @@ export const NO_VOTE: Vote = { term: 0, votedId: -1, votedDirectoryId: 'AAAAAAAA
 /** A sector each, so that a torn write can't reach the other. */
 const SLOT_BYTES = 4096
 const MAGIC = 0x6f647173
-const FORMAT = 1
-// crc32c, magic, format, sequence (8), term (8), votedId, votedDirectoryId (16)
-const CONTENT_BYTES = 4 + 4 + 4 + 8 + 8 + 4 + 16
+const FORMAT = 2
+// crc32c, magic, format, sequence (8), term (8), votedId, votedDirectoryId (16), logEnd (8)
+const CONTENT_BYTES = 4 + 4 + 4 + 8 + 8 + 4 + 16 + 8
+/** The first format did not know the log's end. */
+const CONTENT_BYTES_1 = CONTENT_BYTES - 8
 
 interface Slot extends Vote {
   readonly sequence: number
+  readonly logEnd: number
 }
 
 function encode(slot: Slot): Buffer {
@@ -38,25 +42,31 @@ function encode(slot: Slot): Buffer {
   buffer.writeBigUInt64BE(BigInt(slot.term), 20)
   buffer.writeInt32BE(slot.votedId, 28)
   assert(Buffer.from(slot.votedDirectoryId, 'base64url').copy(buffer, 32) === 16)
+  buffer.writeBigUInt64BE(BigInt(slot.logEnd), 48)
   buffer.writeUInt32BE(crc32c(buffer, 4, CONTENT_BYTES), 0)
   return buffer
 }
 
 function decode(buffer: Buffer): Slot | undefined {
   if (buffer.length < CONTENT_BYTES) return undefined
-  if (buffer.readUInt32BE(0) !== crc32c(buffer, 4, CONTENT_BYTES)) return undefined
-  if (buffer.readUInt32BE(4) !== MAGIC || buffer.readUInt32BE(8) !== FORMAT) return undefined
+  const format = buffer.readUInt32BE(8)
+  if (buffer.readUInt32BE(4) !== MAGIC || (format !== FORMAT && format !== 1)) return undefined
+  const end = format === 1 ? CONTENT_BYTES_1 : CONTENT_BYTES
+  if (buffer.readUInt32BE(0) !== crc32c(buffer, 4, end)) return undefined
   return {
     sequence: Number(buffer.readBigUInt64BE(12)),
     term: Number(buffer.readBigUInt64BE(20)),
     votedId: buffer.readInt32BE(28),
     votedDirectoryId: buffer.subarray(32, 48).toString('base64url'),
+    logEnd: format === 1 ? 0 : Number(buffer.readBigUInt64BE(48)),
   }
 }
 
 export class QuorumState {
   readonly #file: DiskFile
   #slot: Slot
+  /** One write at a time: each takes over what the one before has saved. */
+  #writing: Promise<void> = Promise.resolve()
 
   private constructor(file: DiskFile, slot: Slot) {
     this.#file = file
@@ -69,8 +79,8 @@ export class QuorumState {
     const isNew = !disk.exists(path)
     const file = disk.open(path, 'write')
     if (isNew || file.size() === 0) {
-      const state = new QuorumState(file, { ...NO_VOTE, sequence: 0 })
-      await state.#write({ ...NO_VOTE, sequence: 1 })
+      const state = new QuorumState(file, { ...NO_VOTE, sequence: 0, logEnd: 0 })
+      await state.#write({ ...NO_VOTE, sequence: 1, logEnd: 0 })
       await disk.syncDirectory(directory)
       return state
     }
@@ -93,20 +103,45 @@ export class QuorumState {
     return this.#slot
   }
 
+  /** The log reached at least so far, durably, when this was saved. */
+  get logEnd(): number {
+    return this.#slot.logEnd
+  }
+
   /** Durable when it resolves. Terms never go back, and there is one vote a term. */
-  async save(vote: Vote): Promise<void> {
-    assert(vote.term >= this.#slot.term, 'terms do not go back')
-    assert(
-      vote.term > this.#slot.term ||
-        this.#slot.votedId === -1 ||
-        this.#slot.votedId === vote.votedId,
-      'one vote a term',
-    )
-    await this.#write({ ...vote, sequence: this.#slot.sequence + 1 })
+  save(vote: Vote, logEnd = this.#slot.logEnd): Promise<void> {
+    return this.#next(async () => {
+      const { term, votedId, votedDirectoryId } = vote
+      const before = this.#slot
+      assert(term >= before.term, 'terms do not go back')
+      const isFree = term > before.term || before.votedId === -1
+      assert(isFree || before.votedId === votedId, 'one vote a term')
+      await this.#write({
+        term,
+        votedId,
+        votedDirectoryId,
+        sequence: before.sequence + 1,
+        logEnd: Math.max(logEnd, before.logEnd),
+      })
+    })
+  }
+
+  /** Before the end of the log is cut off on purpose. Durable when it resolves. */
+  lowerLogEnd(logEnd: number): Promise<void> {
+    return this.#next(async () => {
+      if (logEnd >= this.#slot.logEnd) return
+      await this.#write({ ...this.#slot, sequence: this.#slot.sequence + 1, logEnd })
+    })
   }
 
   close(): void {
     this.#file.close()
+  }
+
+  #next(run: () => Promise<void>): Promise<void> {
+    const running = this.#writing.then(run)
+    this.#writing = running.catch(() => undefined)
+    return running
   }
 
   async #write(slot: Slot): Promise<void> {

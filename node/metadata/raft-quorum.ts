@@ -1,13 +1,48 @@
-/** The metadata quorum as a Raft group (signatures; the body follows). */
+/**
+ * The metadata quorum as a Raft group: one voter or many, and nodes that only follow.
+ *
+ * Invariants: the image is replay of what is committed, in order, and nothing else; listeners hear
+ * of it before the promise of the proposal resolves; what is proposed is proposed by a leader whose
+ * image has all that was committed before its term.
+ */
+import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Disk } from '../../base/disk.ts'
+import { CorruptionError, StorageError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
-import type { RaftTiming } from '../../raft/core.ts'
-import type { Message } from '../../raft/messages.ts'
+import type { PartitionLog } from '../../log/partition-log.ts'
+import { LogProbe } from '../../log/probe.ts'
+import { decodeBatches, encodeBatch } from '../../log/records.ts'
+import {
+  NotLeading,
+  ProposalRefused,
+  RaftDriver,
+  type ReplicaState,
+  WaitOver,
+} from '../../raft/driver.ts'
+import { type Entry, endOf, type Message, NO_MEMBER_ID } from '../../raft/messages.ts'
+import { DEFAULT_TIMING, type RaftTiming } from '../../raft/options.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
-import type { MetadataImage } from './image.ts'
-import type { MetadataRecord } from './records.ts'
+import { ImageBuilder } from './apply.ts'
+import { entryCodec } from './control-records.ts'
+import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
+import { deltaBetween } from './image-delta.ts'
+import {
+  type AppliedListener,
+  type LeadershipListener,
+  type MetadataQuorum,
+  NotLeaderError,
+  ProposalRefusedError,
+  type QuorumDescription,
+  QuorumTimeoutError,
+  type ReplicaDescription,
+  type VoterKey,
+  type VoterState,
+} from './quorum.ts'
+import { RaftLog } from './raft-log.ts'
+import { decodeRecord, encodeRecord, type MetadataRecord } from './records.ts'
+import { takeSnapshot } from './snapshot-writer.ts'
 
 export interface RaftQuorumOptions {
   readonly nodeId: number
@@ -15,23 +50,397 @@ export interface RaftQuorumOptions {
   readonly directoryId: string
   /** Ids of controller.quorum.voters. They count until the log says who votes. */
   readonly voterIds: readonly number[]
-  /** The metadata directory: has quorum-state, the log and its checkpoints. */
+  /** The metadata directory: has quorum-state, the log and its checkpoints. Must exist. */
   readonly directory: string
   readonly disk: Disk
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly transport: RaftTransport
+  /** Figures of the log; its own when there is none. */
+  readonly probe?: LogProbe
+  readonly maybe?: (name: string) => boolean
   readonly timing?: Partial<RaftTiming>
-  /** META's image -> records, for snapshots. */
+  /** The image as records, for snapshots. */
   readonly snapshotRecords: (image: MetadataImage) => Iterable<MetadataRecord>
-  /** Look whether this node's process is alive: a voter has proof that it is not. */
+  /** So much is appended between snapshots. */
+  readonly snapshotBytes?: number
+  /** Offsets that stay in the log behind a snapshot, for those who are a little late. */
+  readonly retainedOffsets?: number
+  /** Somebody has proof that this node is dead: look for yourself, and say so. */
   readonly onSuspect: (nodeId: number) => void
+  /** The storage failed and nothing more can be done: end the node. */
   readonly onFatal: (error: unknown) => void
 }
 
-/** What the transport needs of it. */
-export interface RaftReceiver {
-  receive(from: number, message: Message): void
-  peerIsDead(nodeId: number): void
+const SNAPSHOT_BYTES = 20 * 1024 * 1024
+const RETAINED_OFFSETS = 10_000
+/** A stop waits so long for what is under way, and then for another leader. */
+const STOP_MS = 500
+
+export class RaftQuorum implements MetadataQuorum {
+  image: MetadataImage = EMPTY_IMAGE
+  readonly #options: RaftQuorumOptions
+  readonly #listeners: AppliedListener[] = []
+  readonly #leadershipListeners: LeadershipListener[] = []
+  #storage: RaftLog | undefined
+  #driver: RaftDriver | undefined
+  #isStopped = false
+  #isSnapshotting = false
+  #bytesSinceSnapshot = 0
+  readonly #pending = new Set<Promise<unknown>>()
+  /** Told when this node leads, or can't any more. */
+  #starting: { resolve(): void; reject(error: unknown): void } | undefined
+
+  constructor(options: RaftQuorumOptions) {
+    this.#options = options
+  }
+
+  /** For figures and maintenance; undefined before the start. */
+  get log(): PartitionLog | undefined {
+    return this.#storage?.log
+  }
+
+  get leaderId(): number {
+    const status = this.#driver?.status
+    if (status === undefined || this.#isStopped) return NO_MEMBER_ID
+    const isOwn = status.leaderId === this.#options.nodeId
+    return isOwn && !status.isEstablished ? NO_MEMBER_ID : status.leaderId
+  }
+
+  get leaderEpoch(): number {
+    return this.#driver?.status.term ?? -1
+  }
+
+  get nextOffset(): number {
+    return this.#driver?.status.endOffset ?? 0
+  }
+
+  get highWatermark(): number {
+    return this.image.offset + 1
+  }
+
+  get voters(): readonly VoterState[] {
+    return this.describe().voters.map(({ nodeId, directoryId, logEndOffset }) => {
+      return { nodeId, directoryId, logEndOffset }
+    })
+  }
+
+  /**
+   * Loads what is on disk and takes part. A sole voter has applied all of it when this resolves; of
+   * several, `readIndex` and `whenApplied` say when that is so. Rejects with CorruptionError when
+   * the vote or the log is damaged: this directory must not vote under its id again.
+   */
+  async start(): Promise<void> {
+    assert(this.#storage === undefined, 'started once')
+    const { disk, clock, logger, directory, probe, maybe, nodeId, voterIds } = this.#options
+    const storage = await RaftLog.open({
+      disk,
+      clock,
+      logger,
+      probe: probe ?? new LogProbe(),
+      directory,
+      maybe: maybe ?? (() => false),
+    })
+    if (this.#isStopped) {
+      await storage.close()
+      throw new NotLeaderError('the node stopped')
+    }
+    this.#storage = storage
+    this.#load(storage)
+    const driver = this.#newDriver(storage)
+    this.#driver = driver
+    const { voters, outgoing } = driver.status.membership
+    const isSole = outgoing.length === 0 && voters.every((voter) => voter.nodeId === nodeId)
+    assert(voterIds.length > 0 || voters.length > 0, 'somebody votes')
+    const led = isSole ? this.#whenLeading() : undefined
+    driver.start()
+    await led
+  }
+
+  #whenLeading(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#starting = { resolve, reject }
+    })
+  }
+
+  #newDriver(storage: RaftLog): RaftDriver {
+    const { nodeId, directoryId, voterIds, clock, random, logger, transport } = this.#options
+    return new RaftDriver({
+      member: { nodeId, directoryId },
+      voters: voterIds.map((id) => ({ nodeId: id, directoryId: '' })),
+      clock,
+      random: random.split('raft'),
+      logger,
+      storage,
+      transport,
+      codec: entryCodec(() => clock.nowMs()),
+      timing: this.#options.timing ?? {},
+      machine: {
+        apply: (entries) => this.#apply(entries),
+        restore: async () => this.#restore(storage),
+      },
+      onLeadership: (leads, term) => this.#onLeadership(leads, term),
+      onLeader: (leaderId, term) => {
+        logger.info('The leader of the metadata quorum changed.', { leaderId, term })
+      },
+      onSuspect: this.#options.onSuspect,
+      onFatal: (error) => this.#onFatal(error),
+    })
+  }
+
+  /** Rejects what is not committed; a leader hands over first. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    const driver = this.#driver
+    if (driver !== undefined) {
+      if (this.#pending.size > 0) await this.#atMost(Promise.allSettled([...this.#pending]))
+      const hasOthers = driver.replicas().some((replica) => replica.isVoter)
+      if (hasOthers) await this.#atMost(driver.transferLeadership(NO_MEMBER_ID))
+    }
+    this.#isStopped = true
+    await driver?.stop()
+    await this.#storage?.close()
+  }
+
+  /** Whatever comes of it. */
+  async #atMost(work: Promise<unknown>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.clock.after(STOP_MS, resolve)
+      const done = () => {
+        timer.cancel()
+        resolve()
+      }
+      work.then(done, done)
+    })
+  }
+
+  propose(records: readonly MetadataRecord[]): Promise<number> {
+    assert(records.length > 0, 'a proposal has records')
+    const driver = this.#driver
+    if (driver === undefined || this.#isStopped) {
+      return Promise.reject(new NotLeaderError('this node does not lead the metadata quorum'))
+    }
+    const timestampMs = this.#options.clock.nowMs()
+    const rows = records.map((record) => {
+      return { timestampMs, key: null, value: encodeRecord(record) }
+    })
+    const proposal = driver
+      .propose(rows.length, (baseOffset, leaderEpoch) =>
+        encodeBatch(rows, { baseOffset, leaderEpoch }),
+      )
+      .then((endOffset) => endOffset - 1, rethrow)
+    this.#pending.add(proposal)
+    const forget = () => this.#pending.delete(proposal)
+    proposal.then(forget, forget)
+    return proposal
+  }
+
+  onApplied(listener: AppliedListener): () => void {
+    return addTo(this.#listeners, listener)
+  }
+
+  onLeadership(listener: LeadershipListener): () => void {
+    const end = addTo(this.#leadershipListeners, listener)
+    const status = this.#driver?.status
+    if (status?.isEstablished === true && !this.#isStopped) listener(true, status.term)
+    return end
+  }
+
+  /** For the transport. */
+  receive(from: number, message: Message): void {
+    if (message.from === from) this.#driver?.receive(message)
+  }
+
+  /** Proof that a node's process is gone: a leader is not waited for. */
+  peerIsDead(nodeId: number): void {
+    this.#driver?.peerIsDead(nodeId)
+  }
+
+  async readIndex(): Promise<number> {
+    const { electionTimeoutMaxMs } = { ...DEFAULT_TIMING, ...this.#options.timing }
+    const endOffset = await this.#running().readIndex(electionTimeoutMaxMs).catch(rethrow)
+    return endOffset - 1
+  }
+
+  async whenApplied(offset: number, timeoutMs: number): Promise<void> {
+    await this.#running()
+      .whenApplied(offset + 1, timeoutMs)
+      .catch(rethrow)
+  }
+
+  async transferLeadership(nodeId: number): Promise<void> {
+    await this.#running().transferLeadership(nodeId).catch(rethrowTimeout)
+  }
+
+  async changeVoters(voters: readonly VoterKey[]): Promise<void> {
+    await this.#running().changeVoters(voters).catch(rethrow)
+  }
+
+  #running(): RaftDriver {
+    if (this.#driver === undefined || this.#isStopped) {
+      throw new NotLeaderError('this node does not take part in the metadata quorum')
+    }
+    return this.#driver
+  }
+
+  describe(): QuorumDescription {
+    const { nodeId, directoryId } = this.#options
+    const status = this.#driver?.status
+    const base = { leaderId: this.leaderId, leaderEpoch: this.leaderEpoch }
+    if (status === undefined) {
+      return { ...base, highWatermark: this.highWatermark, voters: [], observers: [] }
+    }
+    const nowMs = this.#options.clock.nowMs()
+    const replicas = this.#driver?.replicas() ?? []
+    const own: ReplicaDescription = {
+      nodeId,
+      directoryId,
+      logEndOffset: status.endOffset,
+      lastFetchMs: nowMs,
+      lastCaughtUpMs: nowMs,
+    }
+    const voters = status.membership.voters.map((voter): ReplicaDescription => {
+      if (voter.nodeId === nodeId) return own
+      const replica = replicas.find(({ member }) => member.nodeId === voter.nodeId)
+      if (replica?.isVoter === true) return this.#describeReplica(replica)
+      return { ...voter, logEndOffset: -1, lastFetchMs: -1, lastCaughtUpMs: -1 }
+    })
+    const observers = replicas
+      .filter(({ isVoter, member }) => !isVoter && member.directoryId !== '')
+      .map((replica) => this.#describeReplica(replica))
+    return { ...base, highWatermark: this.highWatermark, voters, observers }
+  }
+
+  #describeReplica({ member, logEndOffset, lastHeardMs, lastCaughtUpMs }: ReplicaState) {
+    const { clock } = this.#options
+    const toWall = (monotonicMs: number) => {
+      const agoMs = clock.monotonicMs() - monotonicMs
+      return monotonicMs < 0 ? -1 : Math.floor(clock.nowMs() - agoMs)
+    }
+    return {
+      ...member,
+      logEndOffset,
+      lastFetchMs: toWall(lastHeardMs),
+      lastCaughtUpMs: toWall(lastCaughtUpMs),
+    }
+  }
+
+  // What comes from the group
+
+  #onLeadership(leads: boolean, term: number): void {
+    if (leads) {
+      this.#starting?.resolve()
+      this.#starting = undefined
+    }
+    for (const listener of [...this.#leadershipListeners]) listener(leads, term)
+  }
+
+  #onFatal(error: unknown): void {
+    this.#isStopped = true
+    this.#starting?.reject(error)
+    this.#starting = undefined
+    this.#options.onFatal(error)
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    const builder = new ImageBuilder(this.image)
+    let hasRecords = false
+    let expected = this.image.offset + 1
+    for (const entry of entries) {
+      assert(entry.baseOffset === expected, 'nothing is skipped')
+      expected = endOf(entry)
+      this.#bytesSinceSnapshot += entry.data.length
+      if (entry.kind !== 'normal') continue
+      hasRecords = true
+      for (const { value } of decodeBatches(entry.data)) {
+        assert(value !== null, 'a metadata record has a value')
+        builder.replay(decodeRecord(value))
+      }
+    }
+    const epoch = entries.at(-1)!.term
+    const { image, delta } = builder.finish(expected - 1, epoch)
+    this.image = image
+    if (hasRecords) for (const listener of [...this.#listeners]) listener(image, delta)
+    this.#snapshotIfDue()
+  }
+
+  #load(storage: RaftLog): void {
+    const { snapshot, loaded } = storage
+    if (snapshot === undefined || loaded === undefined) return
+    const builder = new ImageBuilder(EMPTY_IMAGE)
+    for (const record of loaded.records) builder.replay(record)
+    this.image = builder.finish(snapshot.endOffset - 1, snapshot.term).image
+  }
+
+  /** A snapshot came from the leader. */
+  #restore(storage: RaftLog): void {
+    const { snapshot } = storage
+    assert(snapshot !== undefined, 'it was put in force')
+    const builder = new ImageBuilder(EMPTY_IMAGE)
+    for (const record of storage.checkpoints.read().records) builder.replay(record)
+    const before = this.image
+    this.image = builder.finish(snapshot.endOffset - 1, snapshot.term).image
+    this.#bytesSinceSnapshot = 0
+    const delta = deltaBetween(before, this.image)
+    for (const listener of [...this.#listeners]) listener(this.image, delta)
+  }
+
+  #snapshotIfDue(): void {
+    const limit = this.#options.snapshotBytes ?? SNAPSHOT_BYTES
+    if (this.#bytesSinceSnapshot < limit || this.#isSnapshotting) return
+    this.#isSnapshotting = true
+    this.#bytesSinceSnapshot = 0
+    const work = this.#snapshot().finally(() => {
+      this.#isSnapshotting = false
+    })
+    work.catch((error: unknown) => this.#onFatal(error))
+  }
+
+  async #snapshot(): Promise<void> {
+    const { clock, logger, snapshotRecords, retainedOffsets = RETAINED_OFFSETS } = this.#options
+    const storage = this.#storage
+    const driver = this.#driver
+    assert(storage !== undefined && driver !== undefined, 'what is applied came from there')
+    const { image } = this
+    const endOffset = image.offset + 1
+    const id = { endOffset, term: image.epoch, membership: driver.membershipAt(endOffset) }
+    const pause = () => new Promise<void>((resolve) => clock.soon(resolve))
+    try {
+      const records = snapshotRecords(image)
+      const isNewest = await takeSnapshot(storage.checkpoints, id, {
+        records,
+        nowMs: clock.nowMs(),
+        pause,
+      })
+      if (isNewest) driver.dropBefore(Math.max(0, endOffset - retainedOffsets))
+      logger.info('A snapshot of the metadata was written.', { endOffset, term: id.term })
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      // The log is whole without it. A device that broke says so at the next append.
+      logger.warn('A snapshot of the metadata could not be written.', { error: error.message })
+    }
+  }
+}
+
+function addTo<T>(list: T[], item: T): () => void {
+  list.push(item)
+  return () => {
+    const at = list.indexOf(item)
+    if (at >= 0) list.splice(at, 1)
+  }
+}
+
+/** Errors of the group as errors of the quorum. */
+function rethrow(error: unknown): never {
+  if (error instanceof NotLeading) throw new NotLeaderError(error.message)
+  if (error instanceof ProposalRefused) throw new ProposalRefusedError(error.message)
+  if (error instanceof WaitOver) throw new QuorumTimeoutError(error.message)
+  if (error instanceof CorruptionError || error instanceof StorageError) throw error
+  throw error
+}
+
+function rethrowTimeout(error: unknown): never {
+  if (error instanceof WaitOver) throw new QuorumTimeoutError(error.message)
+  rethrow(error)
 }

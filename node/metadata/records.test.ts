@@ -32,11 +32,23 @@ function lossless(schema: Struct, version: number): Codec<Record<string, unknown
   return compile(schema, options) as Codec<Record<string, unknown>>
 }
 
+/** What the version has not, the decoder fills in. */
+function assertHas(shown: unknown, expected: unknown, path: string): void {
+  if (typeof expected !== 'object' || expected === null || typeof shown !== 'object') {
+    assert.deepEqual(shown, expected, path)
+    return
+  }
+  for (const [key, value] of Object.entries(expected)) {
+    assertHas((shown as Record<string, unknown>)[key], value, `${path}.${key}`)
+  }
+  if (Array.isArray(expected)) assert.equal((shown as unknown[]).length, expected.length, path)
+}
+
 function check(schema: Struct, { version, variant, hex, json }: Golden): void {
   const codec = lossless(schema, version)
   const decoded = codec.decode(Buffer.from(hex, 'hex'))
   const shown = asJson(decoded)
-  for (const key of Object.keys(json)) assert.deepEqual(shown[key], json[key], key)
+  for (const key of Object.keys(json)) assertHas(shown[key], json[key], key)
   if (variant !== 'unknown-tags') assert.equal(codec.encode(decoded).toString('hex'), hex)
 }
 
@@ -89,7 +101,7 @@ describe('node/metadata/records', () => {
 
   it('says in a control batch who became leader', () => {
     const voter = { voterId: 1 }
-    const batch = leaderChangeBatch(1, [voter], [voter], 7, 1000)
+    const batch = leaderChangeBatch(1, [voter], [voter], { leaderEpoch: 7, nowMs: 1000 })
     const header = readBatchHeader(batch, 0)
     assert.ok(header.isControl)
     assert.equal(header.leaderEpoch, 7)

@@ -115,8 +115,10 @@ export class SingleVoter implements MetadataQuorum {
     const epoch = Math.max(state.vote.term, log.latestEpoch) + 1
     await state.save({ term: epoch, votedId: nodeId, votedDirectoryId: directoryId })
     this.leaderEpoch = epoch
-    const voter = { voterId: nodeId }
-    this.#append(leaderChangeBatch(nodeId, [voter], [voter], epoch, clock.nowMs()))
+    const voter = { voterId: nodeId, voterDirectoryId: directoryId }
+    this.#append(
+      leaderChangeBatch(nodeId, [voter], [voter], { leaderEpoch: epoch, nowMs: clock.nowMs() }),
+    )
     log.write()
     const synced = await log.sync()
     assert(synced >= log.logEndOffset, 'the sync covers what was written')

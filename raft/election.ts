@@ -1,0 +1,88 @@
+/**
+ * Asking for votes, and giving them.
+ *
+ * Invariants: one vote a term, for a member whose log has at least what the own one has (Raft
+ * 5.4.1); nobody is deposed whom the quorum still hears (thesis 9.6, 6.4).
+ */
+import { assert } from '../base/assert.ts'
+import type { Member, VoteMessage, VoteRefusal, VoteResponseMessage } from './messages.ts'
+import { countVotes, isSameMember, isVoter, type VoteOutcome, voterIds } from './quorum.ts'
+import type { RaftState } from './state.ts'
+
+export class Election {
+  readonly isPreVote: boolean
+  readonly #state: RaftState
+  readonly #answers = new Map<number, { readonly member: Member; readonly isGranted: boolean }>()
+
+  /** Begins a term, unless it only asks what would be. */
+  constructor(state: RaftState, options: { isPreVote: boolean; isTransfer: boolean }) {
+    assert(state.isVoter, 'only a voter asks for votes')
+    this.#state = state
+    this.isPreVote = options.isPreVote
+    if (!this.isPreVote) {
+      state.enterTerm(state.term + 1)
+      state.voteFor(state.self)
+    }
+    const term = this.isPreVote ? state.term + 1 : state.term
+    const { log } = state
+    for (const nodeId of voterIds(log.membership)) {
+      if (nodeId === state.self.nodeId) continue
+      const body = {
+        type: 'vote',
+        isPreVote: this.isPreVote,
+        endOffset: log.endOffset,
+        lastTerm: log.lastTerm,
+        isTransfer: options.isTransfer,
+        deadLeaderId: state.isLeaderDead ? state.deadLeaderId : -1,
+      } as const
+      state.send(nodeId, body, term)
+    }
+  }
+
+  answered(response: VoteResponseMessage): void {
+    assert(response.isPreVote === this.isPreVote, 'an answer to what was asked')
+    const { from, directoryId, isGranted } = response
+    if (this.#answers.get(from)?.isGranted === true) return
+    this.#answers.set(from, { member: { nodeId: from, directoryId }, isGranted })
+  }
+
+  get outcome(): VoteOutcome {
+    const { log, self, isVoteDurable } = this.#state
+    return countVotes(log.membership, (voter) => {
+      if (voter.nodeId === self.nodeId) {
+        if (!isSameMember(voter, self)) return undefined
+        return this.isPreVote || isVoteDurable ? true : undefined
+      }
+      const answer = this.#answers.get(voter.nodeId)
+      if (answer === undefined || !isSameMember(voter, answer.member)) return undefined
+      return answer.isGranted
+    })
+  }
+}
+
+/** '' when the vote may be given. Changes nothing. */
+export function judgeVote(state: RaftState, message: VoteMessage, isLeading: boolean): VoteRefusal {
+  if (message.term < state.term || (message.isPreVote && message.term === state.term)) return 'term'
+  if (!message.isTransfer && (isLeading || state.isInLease)) return 'lease'
+  const { log, voted } = state
+  const candidate: Member = { nodeId: message.from, directoryId: message.directoryId }
+  if (!isAtLeastAsLong(message, log.lastTerm, log.endOffset)) {
+    const isKnown = log.membershipEnd === 0 || isVoter(log.membership, candidate)
+    return isKnown ? 'log' : 'stranger'
+  }
+  const hasVoted = message.term === state.term && voted !== undefined
+  if (!message.isPreVote && hasVoted) {
+    const isSame = voted.nodeId === candidate.nodeId && voted.directoryId === candidate.directoryId
+    if (!isSame) return 'voted'
+  }
+  return ''
+}
+
+/** Raft 5.4.1. */
+export function isAtLeastAsLong(
+  log: { readonly lastTerm: number; readonly endOffset: number },
+  lastTerm: number,
+  endOffset: number,
+): boolean {
+  return log.lastTerm > lastTerm || (log.lastTerm === lastTerm && log.endOffset >= endOffset)
+}

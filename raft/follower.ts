@@ -1,0 +1,111 @@
+/**
+ * A member while it follows, for one term.
+ *
+ * Invariants: what it acknowledges is durable, and is known to be the same as the leader's; it
+ * cuts its log only where the leader's differs, and never below what is committed.
+ */
+import { assert } from '../base/assert.ts'
+import type { AppendMessage, HeartbeatMessage, SnapshotMessage } from './messages.ts'
+import type { RaftState } from './state.ts'
+
+export class Follower {
+  readonly #state: RaftState
+  /** Below it the log is the same as the leader's. */
+  #verifiedEnd: number
+  #acknowledged = -1
+  #isAnswerDue = false
+  /** The last part that came; the storage takes it with the next ready. */
+  incoming: SnapshotMessage | undefined = undefined
+
+  constructor(state: RaftState) {
+    this.#state = state
+    this.#verifiedEnd = state.log.commit
+  }
+
+  append(message: AppendMessage): void {
+    const { log, leaderId } = this.#state
+    const { prevEnd, prevTerm, entries } = message
+    if (prevEnd < log.commit) {
+      // Late, or a leader that knows less of this log than is committed.
+      this.#isAnswerDue = true
+      return
+    }
+    if (log.termAt(prevEnd) !== prevTerm) {
+      const hintEnd = log.lastAtOrBelow(prevEnd, prevTerm)
+      const hintTerm = log.termAt(hintEnd)
+      assert(hintTerm !== undefined, 'the term of a hint is known')
+      this.#state.send(leaderId, {
+        type: 'append-response',
+        isRejected: true,
+        prevEnd,
+        match: 0,
+        hintEnd,
+        hintTerm,
+      })
+      return
+    }
+    const before = log.endOffset
+    log.accept(entries)
+    assert(log.endOffset >= Math.min(before, this.#verifiedEnd), 'what was verified stays')
+    const last = entries.at(-1)
+    const verified = last === undefined ? prevEnd : last.baseOffset + last.count
+    this.#verifiedEnd = Math.max(this.#verifiedEnd, verified)
+    this.#commit(Math.min(message.commit, this.#verifiedEnd))
+    this.#isAnswerDue = true
+  }
+
+  heartbeat(message: HeartbeatMessage): void {
+    const { log, leaderId, loopProgress } = this.#state
+    // What the leader says here was acknowledged by this very log, so it is the same as his.
+    this.#commit(Math.min(message.commit, log.endOffset))
+    this.#state.send(leaderId, {
+      type: 'heartbeat-response',
+      round: message.round,
+      endOffset: log.endOffset,
+      progress: loopProgress,
+    })
+  }
+
+  #commit(position: number): void {
+    const { log } = this.#state
+    if (position <= log.commit) return
+    log.commitTo(position)
+    this.#verifiedEnd = Math.max(this.#verifiedEnd, position)
+  }
+
+  snapshot(message: SnapshotMessage): void {
+    const { log } = this.#state
+    if (message.snapshot.endOffset <= log.commit) this.#isAnswerDue = true
+    else this.incoming = message
+  }
+
+  /** The snapshot that was received is in force. */
+  installed(): void {
+    this.#verifiedEnd = this.#state.log.commit
+    this.#isAnswerDue = true
+  }
+
+  /** The storage had no room for what is behind the log's end. */
+  refused(): void {
+    this.#verifiedEnd = Math.min(this.#verifiedEnd, this.#state.log.endOffset)
+  }
+
+  /** Acknowledges what has become durable. */
+  flush(): void {
+    const { log, leaderId } = this.#state
+    if (!this.#isAnswerDue || leaderId < 0) return
+    const match = Math.min(this.#verifiedEnd, log.durableEnd)
+    const isWhole = match === this.#verifiedEnd
+    if (!isWhole && match <= this.#acknowledged) return
+    this.#acknowledged = match
+    this.#isAnswerDue = !isWhole
+    this.#state.send(leaderId, {
+      type: 'append-response',
+      isRejected: false,
+      prevEnd: match,
+      match,
+      hintEnd: 0,
+      hintTerm: 0,
+    })
+  }
+}
