@@ -32,8 +32,8 @@ export interface LinkEvents {
   onUp(link: PeerLink, remote: RemoteNode): void
   onDown(link: PeerLink, error: RpcError | undefined): void
   /**
-   * `incarnationId`: of the process that died; undefined when we never met it. `isNews` is false
-   * when it is said again.
+   * Undefined `incarnationId`: nothing listens there, so whichever process it was is gone. Else a
+   * newer one has answered. `isNews` is false when it is said again.
    */
   onDead(link: PeerLink, incarnationId: string | undefined, isNews: boolean): void
   onRefused(link: PeerLink, sentence: string): void
@@ -44,6 +44,8 @@ const HELLO_WITHIN_MS = 1000
 /** The first call after a break comes at once: a process that dies closes its sockets in any order. */
 const RETRY_AFTER_MS: readonly number[] = [10, 25, 50, 100, 200, 400]
 const RETRY_REFUSED_AFTER_MS = 1000
+/** A connection that falls silent is kept this long at least, and may have been silent all the time. */
+const SILENT_BEFORE_DOWN_MS = 400
 /** Who is dead is said again, to those who did not care before. */
 const DEAD_AGAIN_AFTER_MS = 1000
 
@@ -60,6 +62,8 @@ export class PeerLink {
   isUp = false
   /** Nothing listens at its address, since the last attempt. */
   isRefusing = false
+  /** When something came from it; monotonic. The pulse is silent: others have to say it. */
+  heardAtMs = Number.NEGATIVE_INFINITY
   readonly #parts: LinkParts
   readonly #events: LinkEvents
   readonly #channels = new Map<Lane, RpcPeer>()
@@ -67,6 +71,7 @@ export class PeerLink {
   #probe: RpcPeer | undefined
   #timer: Timer | undefined
   #attempts = 0
+  #downAtMs = 0
   #isDeathTold = false
   #deathToldAtMs = 0
   #isClosed = false
@@ -100,6 +105,12 @@ export class PeerLink {
     if (this.isOpen || this.#isClosed) return
     this.#timer?.cancel()
     this.#call()
+  }
+
+  /** For how long it has said nothing, at least; undefined when it is connected or was never met. */
+  silentForMs(nowMs: number): number | undefined {
+    if (this.isUp || this.remote === undefined) return undefined
+    return Math.min(nowMs - this.heardAtMs, nowMs - this.#downAtMs + SILENT_BEFORE_DOWN_MS)
   }
 
   /** Somebody says that its process has ended, and here it still seems to live: ask. */
@@ -168,6 +179,7 @@ export class PeerLink {
     const before = this.remote
     this.remote = remote
     this.isUp = true
+    this.heardAtMs = this.#parts.clock.monotonicMs()
     this.isRefusing = false
     this.#attempts = 0
     if (before !== undefined && before.incarnationId !== remote.incarnationId) {
@@ -185,6 +197,7 @@ export class PeerLink {
     const wasUp = this.isUp
     this.isUp = false
     if (wasUp) {
+      this.#downAtMs = this.#parts.clock.monotonicMs()
       this.#events.onDown(this, error)
       // A listener may have closed the link.
       if (!this.#isClosed && !this.isOpen) this.#call()
@@ -207,7 +220,7 @@ export class PeerLink {
     const isNews = !this.#isDeathTold
     this.#isDeathTold = true
     this.#deathToldAtMs = nowMs
-    this.#events.onDead(this, this.remote?.incarnationId, isNews)
+    this.#events.onDead(this, undefined, isNews)
   }
 
   #channel(method: string): RpcPeer {

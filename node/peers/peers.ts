@@ -34,8 +34,8 @@ export interface PeerState {
 }
 
 /**
- * `incarnationId` names the process that died, when we had met it: a newer one may live already.
- * Told again every second for as long as nothing listens at the node's address.
+ * `incarnationId` names the process that died, when a newer one has answered; undefined when
+ * nothing listens at the node's address, which is told again every second for as long as it is so.
  */
 export type DeathListener = (nodeId: number, incarnationId: string | undefined) => void
 
@@ -126,6 +126,23 @@ export class Peers {
   /** A node has called us: it lives, so that it is worth calling it now. */
   heardFrom(nodeId: number): void {
     this.#links.get(nodeId)?.nudge()
+  }
+
+  /** A message came from this node. */
+  heard(nodeId: number): void {
+    const link = this.#links.get(nodeId)
+    if (link !== undefined) link.heardAtMs = this.#parts.clock.monotonicMs()
+  }
+
+  /** Nodes that can't be reached, and for how many ms they have said nothing, as far as is known. */
+  silentFor(): Map<number, number> {
+    const nowMs = this.#parts.clock.monotonicMs()
+    const silent = new Map<number, number>()
+    for (const [nodeId, link] of this.#links) {
+      const silentForMs = link.silentForMs(nowMs)
+      if (silentForMs !== undefined) silent.set(nodeId, silentForMs)
+    }
+    return silent
   }
 
   /** Somebody has proof that this node's process has ended: look for ourselves. */

@@ -22,7 +22,7 @@ const QUEUE_BYTES_MAX = 8 * 1024 * 1024
 export interface RaftTransportParts {
   readonly clock: Clock
   readonly logger: Logger
-  readonly peers: Pick<Peers, 'peer' | 'isOpen'>
+  readonly peers: Pick<Peers, 'peer' | 'isOpen' | 'heard'>
   /** Where messages arrive: the driver. */
   receive(from: number, message: Message): void
 }
@@ -121,6 +121,7 @@ export class PeerRaftTransport implements RaftTransport {
   }
 
   #arrived(nodeId: number, bytes: Buffer, stream: RpcStream): void {
+    this.#parts.peers.heard(nodeId)
     try {
       for (const message of raftFrame.decode(bytes).messages) {
         this.#deliver(nodeId, fromProto(message))
