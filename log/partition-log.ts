@@ -136,6 +136,11 @@ export class PartitionLog implements CleanableLog {
     return this.#isChanging ? Math.min(point, this.#state.savedRecoveryPoint) : point
   }
 
+  /** The end of the log is being cut or mended: what a checkpoint says of it is not to be raised. */
+  get isEndChanging(): boolean {
+    return this.#isChanging
+  }
+
   /** The checkpoint with this recovery point is durable. */
   recoveryPointSaved(offset: number): void {
     assert(offset <= this.#state.syncedOffset, 'a recovery point is durable')
@@ -580,6 +585,8 @@ export class PartitionLog implements CleanableLog {
       const segment = segments[i]!
       if (segment.aborted === undefined) segment.load()
       if (segment.aborted === undefined) {
+        // Soon there is an answer again.
+        this.#inBackground(this.#keepHouse(() => this.#housekeeping.rebuildIndexes()))
         throw new CorruptionError(segment.stem, 'the transaction index is damaged')
       }
       for (const entry of segment.aborted) {
