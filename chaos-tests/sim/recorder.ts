@@ -3,6 +3,8 @@ import type { Admin, Commit, Entry, Send } from '../checkers/history.ts'
 
 export class Recorder {
   readonly entries: Entry[] = []
+  /** Told of each acknowledgement in the moment in which it arrives. */
+  onAcknowledged: (send: Send) => void = () => {}
   readonly #nowMs: () => number
 
   constructor(nowMs: () => number) {
@@ -28,6 +30,7 @@ export class Recorder {
     send.endMs = this.nowMs
     send.outcome = 'ok'
     if (offset >= 0) send.offset = offset
+    this.onAcknowledged(send)
   }
 
   failed(entry: Send | Commit | Admin, error: unknown): void {

@@ -6,10 +6,11 @@ import { hashText, SimRandom } from '../../base/sim/random.ts'
 import { createTopics } from '../../kafka/api/19-create-topics.ts'
 import { Cluster } from '../../kafka/client/cluster.ts'
 import { checkAll } from '../checkers/all.ts'
-import { type Entry, serialize, type Violation } from '../checkers/history.ts'
+import { type Entry, type Send, serialize, type Violation } from '../checkers/history.ts'
 import { runAdmin } from './admins.ts'
 import { ClientContext } from './client-context.ts'
 import { SimCluster, type SimNode } from './cluster.ts'
+import { batchesOf, segmentsOf, undurableAck } from './disks.ts'
 import { Faults } from './faults.ts'
 import { readEverything } from './finale.ts'
 import { runMember } from './groups.ts'
@@ -24,6 +25,7 @@ import { Watch } from './watch.ts'
 
 /** After the last fault: how long until every write has to be taken again. */
 const RECOVERY_MS = 10_000
+const DISK_LOOK_CHANCE = 0.05
 const SETUP_LIMIT_MS = 60_000
 const DRAIN_LIMIT_MS = 70_000
 const FINALE_LIMIT_MS = 60_000
@@ -66,11 +68,13 @@ class SimRun {
   readonly #random: SimRandom
   readonly #violations: Violation[] = []
   readonly #watch: Watch
+  readonly #looks: SimRandom
   #isLoadOver = false
 
   constructor(plan: Plan) {
     this.#plan = plan
     this.#random = new SimRandom(`${plan.seed}/run`)
+    this.#looks = this.#random.split('looks')
     this.#cluster = new SimCluster(plan.seed, {
       nodes: plan.nodes,
       maybeProbability: plan.maybeProbability,
@@ -79,6 +83,7 @@ class SimRun {
       settings: plan.settings,
     })
     this.#recorder = new Recorder(() => this.#cluster.nowMs)
+    this.#recorder.onAcknowledged = (send) => this.#lookAtDisks(send)
     this.#watch = new Watch(this.#cluster, this.#recorder)
     this.#clients = plan.actors.map((actor) => {
       return { actor, context: undefined, lives: 0, ended: true }
@@ -154,6 +159,7 @@ class SimRun {
       isRead = true
     })
     await this.#expect('everything is read', () => isRead, FINALE_LIMIT_MS)
+    this.#noteReplicas()
     this.#watch.stop()
   }
 
@@ -163,6 +169,31 @@ class SimRun {
     if (condition()) return
     const message = `not within ${limitMs} ms after all faults: ${what}`
     this.#violations.push({ checker: 'unavailable', message })
+  }
+
+  /** Now and then: are the records of this acknowledgement on enough disks? */
+  #lookAtDisks(send: Send): void {
+    const { topic, partition, offset, acks, values } = send
+    const plan = this.#plan
+    if (acks !== -1 || offset === undefined || !this.#looks.chance(DISK_LOOK_CHANCE)) return
+    if (plan.faults.some(({ name }) => name === 'wipe' || name === 'flip')) return
+    const ack = { topic, partition, from: offset, to: offset + values.length }
+    const wanted = Number(plan.settings['min.insync.replicas'] ?? 1)
+    const complaint = undurableAck(this.#cluster, ack, wanted)
+    if (complaint !== undefined) this.#violations.push(complaint)
+  }
+
+  /** What each node has of each partition, for a comparison. */
+  #noteReplicas(): void {
+    for (const { id, host, running } of this.#cluster.running) {
+      for (const { topic, index: partition, highWatermark } of running!.partitions.all()) {
+        if (!this.#plan.topics.some(({ name }) => name === topic)) continue
+        const batches = segmentsOf(host.disk, topic, partition).flatMap((path) => {
+          return batchesOf(host.disk.readFile(path))
+        })
+        this.#recorder.add({ op: 'replica', topic, partition, node: id, highWatermark, batches })
+      }
+    }
   }
 
   #scheduleAll(): void {
