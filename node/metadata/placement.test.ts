@@ -11,7 +11,8 @@ function* clusters(count: number, racks: number): Generator<PlacementBroker[]> {
       const choice = rest % choices
       rest = Math.floor(rest / choices)
       const rack = Math.floor(choice / 2)
-      return { id, rack: rack === 0 ? null : `r${rack}`, isFenced: choice % 2 === 1 }
+      const host = `h${id % 2}`
+      return { id, rack: rack === 0 ? null : `r${rack}`, host, isFenced: choice % 2 === 1 }
     })
   }
 }
@@ -72,6 +73,7 @@ describe('node/metadata/placement', () => {
     const brokers = Array.from({ length: 6 }, (_, id) => ({
       id,
       rack: `r${id % 3}`,
+      host: null,
       isFenced: false,
     }))
     const placed = placeReplicas({
@@ -91,15 +93,43 @@ describe('node/metadata/placement', () => {
     assert.ok(followersOfOne.size >= 4, 'more than two others take over from one')
   })
 
+  it('takes hosts for places that fail together, below the racks', () => {
+    // Two racks with two hosts each; two brokers on every host.
+    const brokers = Array.from({ length: 8 }, (_, id) => ({
+      id,
+      rack: `r${id % 2}`,
+      host: `h${id % 4}`,
+      isFenced: false,
+    }))
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = new SimRandom(seed)
+      const placed = placeReplicas({ count: 16, replicationFactor: 4, brokers, random })
+      assert.ok(typeof placed !== 'string')
+      for (const replicas of placed) {
+        const hosts = new Set(replicas.map((id) => id % 4))
+        assert.equal(hosts.size, 4, `seed ${seed}: ${replicas} lie on different hosts`)
+      }
+    }
+    const flat = brokers.map((broker) => ({ ...broker, rack: null }))
+    const placed = placeReplicas({
+      count: 16,
+      replicationFactor: 3,
+      brokers: flat,
+      random: new SimRandom(1),
+    })
+    assert.ok(typeof placed !== 'string')
+    for (const replicas of placed) assert.equal(new Set(replicas.map((id) => id % 4)).size, 3)
+  })
+
   it('gives the same answer for the same seed', () => {
-    const brokers = [0, 1, 2].map((id) => ({ id, rack: null, isFenced: false }))
+    const brokers = [0, 1, 2].map((id) => ({ id, rack: null, host: null, isFenced: false }))
     const place = (seed: number) =>
       placeReplicas({ count: 9, replicationFactor: 2, brokers, random: new SimRandom(seed) })
     assert.deepEqual(place(1), place(1))
   })
 
   it('says why it can not place', () => {
-    const brokers = [{ id: 1, rack: null, isFenced: false }]
+    const brokers = [{ id: 1, rack: null, host: null, isFenced: false }]
     assert.equal(
       placeReplicas({ count: 1, replicationFactor: 3, brokers, random: new SimRandom(1) }),
       'Unable to replicate the partition 3 time(s): The target replication factor of 3 ' +

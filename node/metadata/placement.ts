@@ -1,10 +1,11 @@
 /**
- * Where the replicas of new partitions lie. Brokers stand in a ring in which racks take turns; the
- * first replicas go round it, the others follow at a distance that changes with each round, so
- * that a broker's load is shared by all others when it is gone.
+ * Where the replicas of new partitions lie. Brokers stand in a ring in which racks take turns, and
+ * within a rack the hosts; the first replicas go round it, the others follow at a distance that
+ * changes with each round, so that a broker's load is shared by all others when it is gone.
  *
- * Kept: replicas of a partition lie on different brokers, and on as many racks as there are, before
- * a rack gets a second one. The first replica, which will lead, is on a broker that is not fenced.
+ * Kept: replicas of a partition lie on different brokers, on as many racks as there are before a rack
+ * gets a second one, and within a rack likewise on different hosts: a machine may run several nodes.
+ * The first replica, which will lead, is on a broker that is not fenced.
  */
 import { assert } from '../../base/assert.ts'
 import type { Random } from '../../base/random.ts'
@@ -12,6 +13,8 @@ import type { Random } from '../../base/random.ts'
 export interface PlacementBroker {
   readonly id: number
   readonly rack: string | null
+  /** Where it can be reached; null: not known. Hosts of different racks differ. */
+  readonly host: string | null
   readonly isFenced: boolean
 }
 
@@ -22,6 +25,18 @@ export interface PlacementRequest {
   readonly brokers: readonly PlacementBroker[]
   readonly random: Random
 }
+
+/** With the names of the places that fail together. */
+interface Located extends PlacementBroker {
+  readonly inRack: string
+  readonly onHost: string
+}
+
+const located = (broker: PlacementBroker): Located => ({
+  ...broker,
+  inRack: JSON.stringify([broker.rack ?? '']),
+  onHost: JSON.stringify([broker.rack ?? '', broker.host ?? '']),
+})
 
 /** Replicas by partition, the first leads; or why it can't be. */
 export function placeReplicas(request: PlacementRequest): number[][] | string {
@@ -36,12 +51,9 @@ export function placeReplicas(request: PlacementRequest): number[][] | string {
   }
   const usable = brokers.filter((broker) => !broker.isFenced)
   if (usable.length === 0) return `${times}All brokers are currently fenced.`
-  const ring = interleave(usable, random)
+  const ring = interleave(usable.map(located), random)
   // Fenced brokers hold a replica only where the others do not suffice.
-  const reserve = interleave(
-    brokers.filter((broker) => broker.isFenced),
-    random,
-  )
+  const reserve = interleave(brokers.filter((broker) => broker.isFenced).map(located), random)
   const start = random.below(ring.length)
   const placed: number[][] = []
   for (let partition = 0; partition < count; partition++) {
@@ -53,30 +65,42 @@ export function placeReplicas(request: PlacementRequest): number[][] | string {
   return placed
 }
 
-/** A ring in which racks take turns, beginning anywhere in each. */
-function interleave(brokers: readonly PlacementBroker[], random: Random): PlacementBroker[] {
-  const racks = new Map<string, PlacementBroker[]>()
-  for (const broker of [...brokers].sort((one, other) => one.id - other.id)) {
-    const rack = broker.rack ?? ''
-    const list = racks.get(rack)
-    if (list === undefined) racks.set(rack, [broker])
-    else list.push(broker)
+/** A ring in which racks take turns, and the hosts of each rack, beginning anywhere in each. */
+function interleave(brokers: readonly Located[], random: Random): Located[] {
+  const inOrder = [...brokers].sort((one, other) => one.id - other.id)
+  const racks = groups(inOrder, (broker) => broker.inRack).map((inRack) => {
+    const hosts = groups(inRack, (broker) => broker.onHost)
+    const queue = takeTurns(hosts.map((onHost) => rotate(onHost, random.below(onHost.length))))
+    return rotate(queue, random.below(queue.length))
+  })
+  return takeTurns(racks)
+}
+
+/** By name, in the order of the names. */
+function groups<T>(list: readonly T[], nameOf: (element: T) => string): T[][] {
+  const byName = new Map<string, T[]>()
+  for (const element of list) {
+    const group = byName.get(nameOf(element))
+    if (group === undefined) byName.set(nameOf(element), [element])
+    else group.push(element)
   }
-  const queues = [...racks.entries()]
-    .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([, list]) => rotate(list, random.below(list.length)))
-  const ring: PlacementBroker[] = []
-  for (let at = 0; ring.length < brokers.length; at++) {
-    for (const queue of queues) if (at < queue.length) ring.push(queue[at]!)
+  return [...byName].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, group]) => group)
+}
+
+function takeTurns<T>(queues: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...queues.map(({ length }) => length))
+  const taken: T[] = []
+  for (let at = 0; at < longest; at++) {
+    for (const queue of queues) if (at < queue.length) taken.push(queue[at]!)
   }
-  return ring
+  return taken
 }
 
 const rotate = <T>(list: readonly T[], by: number): T[] => [...list.slice(by), ...list.slice(0, by)]
 
 function pick(
-  ring: readonly PlacementBroker[],
-  reserve: readonly PlacementBroker[],
+  ring: readonly Located[],
+  reserve: readonly Located[],
   position: number,
   round: number,
   replicationFactor: number,
@@ -86,24 +110,30 @@ function pick(
   const others = rotate(ring, first).slice(1)
   const shifted = others.length === 0 ? [] : rotate(others, round % others.length)
   const candidates = [...shifted, ...reserve]
-  const perRack = new Map<string, number>([[leader.rack ?? '', 1]])
-  const replicas = [leader.id]
+  const taken = new Map<string, number>()
+  const take = ({ id, inRack, onHost }: Located) => {
+    for (const place of [inRack, onHost]) taken.set(place, (taken.get(place) ?? 0) + 1)
+    return id
+  }
+  const replicas = [take(leader)]
   while (replicas.length < replicationFactor) {
     let best = 0
     for (let at = 1; at < candidates.length; at++) {
-      if (cost(candidates[at]!, perRack) < cost(candidates[best]!, perRack)) best = at
+      if (cost(candidates[at]!, taken) < cost(candidates[best]!, taken)) best = at
     }
     const [broker] = candidates.splice(best, 1)
     assert(broker !== undefined, 'there are enough brokers')
-    const rack = broker.rack ?? ''
-    perRack.set(rack, (perRack.get(rack) ?? 0) + 1)
-    replicas.push(broker.id)
+    replicas.push(take(broker))
   }
   return replicas
 }
 
-/** Fewest replicas in its rack first; a fenced broker after all that are not. */
-function cost(broker: PlacementBroker, perRack: ReadonlyMap<string, number>): number {
-  const inRack = perRack.get(broker.rack ?? '') ?? 0
-  return broker.isFenced ? inRack + 1_000_000 : inRack
+/**
+ * Fewest replicas in its rack first, then fewest on its host; a fenced broker after all that are
+ * not.
+ */
+function cost(broker: Located, taken: ReadonlyMap<string, number>): number {
+  const inRack = taken.get(broker.inRack) ?? 0
+  const onHost = taken.get(broker.onHost) ?? 0
+  return (broker.isFenced ? 1e9 : 0) + inRack * 1e4 + onHost
 }

@@ -129,9 +129,10 @@ export function placeOn(
     count,
     replicationFactor,
     random,
-    brokers: brokers.map(({ id, rack, isFenced, isInControlledShutdown }) => ({
+    brokers: brokers.map(({ id, rack, endpoints, isFenced, isInControlledShutdown }) => ({
       id,
       rack,
+      host: endpoints[0]?.host ?? null,
       isFenced: isFenced || isInControlledShutdown,
     })),
   })

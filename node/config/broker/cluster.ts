@@ -67,7 +67,7 @@ export const CLUSTER_SETTINGS: readonly Setting[] = [
     'a pre-vote comes before each election, so elections do not disturb each other.',
   ),
   int('controller.quorum.election.timeout.ms', 1000, atLeast(0), HIGH, FIXED).hasNoEffect(
-    'this release runs one node.',
+    'a follower that hears nothing of a leader asks for an election after 1 to 1.5 s.',
   ),
   int('controller.quorum.fetch.max.bytes', 1_048_576, atLeast(1), LOW, FIXED).hasNoEffect(
     'the leader sends metadata to its followers.',
