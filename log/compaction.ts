@@ -121,7 +121,9 @@ export async function swapIn(
   // Readers go on in the old files until the new one is in its place.
   for (const gone of old) gone.file.pin()
   try {
-    for (const gone of old) renameAway(state, gone, remove)
+    for (const { stem } of old) {
+      for (const suffix of FILE_SUFFIXES) renameAway(state, stem + suffix, remove)
+    }
     await state.syncNames()
     await renameSwapped(state, segment.stem)
     assert(state.segments[from] === old[0], 'the lock keeps the segments where they are')
@@ -149,10 +151,19 @@ function placed(state: LogState, cleaned: Segment): Segment {
   return segment
 }
 
-/** Out of the log: renamed to `.deleted` now, removed later by `remove`. The caller syncs the names. */
-export function setAside(state: LogState, segment: Segment, remove: (path: string) => void): void {
+/**
+ * Out of the log, durably: renamed to `.deleted` now, removed later by `remove`. The log file first:
+ * indexes without one are swept away by a start, one without its indexes would have to be read.
+ */
+export async function setAside(
+  state: LogState,
+  segment: Segment,
+  remove: (path: string) => void,
+): Promise<void> {
   letGo(segment)
-  renameAway(state, segment, remove)
+  renameAway(state, segment.stem + LOG_SUFFIX, remove)
+  await state.syncNames()
+  for (const suffix of INDEX_SUFFIXES) renameAway(state, segment.stem + suffix, remove)
 }
 
 function letGo(segment: Segment): void {
@@ -161,15 +172,12 @@ function letGo(segment: Segment): void {
   segment.file.close()
 }
 
-function renameAway(state: LogState, segment: Segment, remove: (path: string) => void): void {
+function renameAway(state: LogState, path: string, remove: (path: string) => void): void {
   const { disk } = state.parts
-  for (const suffix of FILE_SUFFIXES) {
-    const path = segment.stem + suffix
-    if (!disk.exists(path)) continue
-    disk.rename(path, path + DELETED_SUFFIX)
-    remove(path + DELETED_SUFFIX)
-  }
+  if (!disk.exists(path)) return
+  disk.rename(path, path + DELETED_SUFFIX)
   state.isDirectoryDirty = true
+  remove(path + DELETED_SUFFIX)
 }
 
 export async function discard(state: LogState, cleaned: CleanedSegment): Promise<void> {

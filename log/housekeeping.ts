@@ -84,9 +84,8 @@ export class Housekeeping {
       state.epochs.truncateFromStart(baseOffset)
     }
     state.syncedOffset = Math.max(state.syncedOffset, baseOffset)
-    setAside(state, segment, this.removeLater)
+    await setAside(state, segment, this.removeLater)
     state.parts.probe.deletedSegments++
-    await state.syncNames()
   }
 
   /** Indexes that readers found wrong. */

@@ -21,7 +21,7 @@ import {
   snapshotPath,
   writeSnapshot,
 } from './segment-files.ts'
-import { forgetIndexes, loadSaved } from './segment-indexes.ts'
+import { forgetIndexes, forgetSaved, loadSaved } from './segment-indexes.ts'
 
 interface TailStart {
   readonly segmentIndex: number
@@ -40,7 +40,7 @@ export async function recoverTail(
   const start = await findStart(state, recoveryPoint)
   for (const segment of state.segments.slice(start.segmentIndex + 1)) {
     forgetIndexes(segment)
-    resetSaved(segment)
+    forgetSaved(segment)
     listing.summed.delete(segment.baseOffset)
     segment.aborted = []
   }
@@ -74,7 +74,8 @@ async function findStart(state: LogState, recoveryPoint: number): Promise<TailSt
   if (sums !== undefined && segment.aborted !== undefined) {
     const start = continueIndex(segment, Math.min(recoveryPoint, sums.nextOffset))
     if (start !== undefined) {
-      resetSaved(segment)
+      forgetSaved(segment)
+      segment.needsRebuild = false
       return { segmentIndex, ...start }
     }
   }
@@ -96,16 +97,10 @@ function isComplete(segment: Segment, disk: Disk): boolean {
 
 function startAnew(segment: Segment): void {
   forgetIndexes(segment)
-  resetSaved(segment)
+  forgetSaved(segment)
   segment.aborted = []
   segment.hasGaps = false
-}
-
-function resetSaved(segment: Segment): void {
-  const { saved } = segment
-  saved.index = saved.time = saved.aborted = 0
-  saved.indexCrc = saved.timeCrc = saved.abortedCrc = 0
-  segment.areIndexesDurable = false
+  segment.needsRebuild = false
 }
 
 /** Goes back to the last index entry below `limit`, whose batch is then read again. */

@@ -5,6 +5,7 @@
  * batch that is not whole, right and next in order; when the log is open, all of it is durable.
  */
 import { assert } from '../base/assert.ts'
+import { StorageError } from '../base/errors.ts'
 import { LEADER_EPOCHS, readChecked } from './checkpoints.ts'
 import { LogShared } from './files.ts'
 import { type LogOptions, LogState, type NewLogOptions } from './log-state.ts'
@@ -12,7 +13,7 @@ import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
 import { recoverTail } from './recovery-scan.ts'
 import type { Segment } from './segment.ts'
 import { loadSnapshot, makeFile, parentOf, removeIfThere, removeSegment } from './segment-files.ts'
-import { forgetIndexes, loadSaved } from './segment-indexes.ts'
+import { forgetIndexes, loadSaved, readSums } from './segment-indexes.ts'
 import { finishSwaps } from './swap.ts'
 
 const NAME = /^(\d{20})\.(log|snapshot|index|timeindex|txnindex|sums)$/
@@ -31,12 +32,9 @@ export async function openState(options: LogOptions): Promise<LogState> {
   const shared = options.parts.shared ?? new LogShared(disk, probe)
   const state = new LogState(options, shared)
   state.savedRecoveryPoint = Math.max(0, options.recoveryPoint)
-  if (!disk.exists(state.directory)) {
-    disk.makeDirectory(state.directory)
-    await disk.syncDirectory(parentOf(state.directory))
-  }
-  await finishSwaps(state)
-  const listing = listFiles(state)
+  let names = await listNames(state)
+  if (await finishSwaps(state, names)) names = await listNames(state)
+  const listing = sortNames(names)
   for (const name of listing.orphans) await removeIfThere(state, `${state.directory}/${name}`)
   if (state.isDirectoryDirty) await state.syncNames()
   makeSegments(state, listing, options)
@@ -73,12 +71,25 @@ export function newState(options: NewLogOptions): LogState {
   return state
 }
 
-function listFiles(state: LogState): Listing {
+/** Makes the directory when it is missing. */
+async function listNames(state: LogState): Promise<string[]> {
+  const { disk } = state.parts
+  try {
+    return disk.list(state.directory).map(({ name }) => name)
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'ENOENT') throw error
+    disk.makeDirectory(state.directory)
+    await disk.syncDirectory(parentOf(state.directory))
+    return []
+  }
+}
+
+function sortNames(names: readonly string[]): Listing {
   const segmentBases: number[] = []
   const snapshots: number[] = []
   const summed = new Set<number>()
   const indexNames: [number, string][] = []
-  for (const { name } of state.parts.disk.list(state.directory)) {
+  for (const name of names) {
     const match = NAME.exec(name)
     if (match === null) continue
     const offset = Number(match[1])
@@ -152,13 +163,18 @@ function openClean(state: LogState, listing: Listing, options: LogOptions): bool
   if (active.writtenBytes === 0) {
     active.startEmpty(clock.nowMs())
   } else {
-    const sums = loadSaved(active, disk)
+    // Ten thousand idle logs: the indexes come with the first reader or append.
+    const sums = readSums(active, disk)
     if (sums === undefined || sums.logBytes !== active.writtenBytes) return reset(active)
+    if (sums.abortedBytes > 0) loadSaved(active, disk)
+    else active.aborted = []
     if (active.aborted === undefined) return reset(active)
+    active.maxTimestampMs = sums.maxTimestampMs
+    active.maxTimestampOffset = sums.maxTimestampOffset
+    active.hasGaps = sums.gaps === 1
     endOffset = sums.nextOffset
     active.nextOffset = endOffset
-    active.bytesSinceIndexEntry = bytesAfterLastEntry(active)
-    // Ten thousand idle logs: the index comes back with the first reader or append.
+    if (active.isIndexLoaded()) active.countSinceLastEntry()
   }
   if (endOffset < options.recoveryPoint) return reset(active)
   active.nextOffset = endOffset
@@ -175,13 +191,6 @@ function reset(active: Segment): false {
   forgetIndexes(active)
   active.aborted = undefined
   return false
-}
-
-export function bytesAfterLastEntry(segment: Segment): number {
-  const { index } = segment
-  assert(index !== undefined)
-  const last = index.count === 0 ? 0 : index.positionAt(index.count - 1)
-  return segment.writtenBytes - last
 }
 
 function loadEpochs(state: LogState): void {

@@ -26,6 +26,12 @@ const REBUILD_INTERVAL_BYTES = 4096
 export function saveIndexes(segment: Segment, disk: Disk, suffix: string): void {
   const { index, timeIndex, saved } = segment
   assert(index !== undefined && timeIndex !== undefined, 'only loaded indexes are saved')
+  const isSaved =
+    saved.logBytes === segment.writtenBytes &&
+    saved.index === index.count &&
+    saved.time === timeIndex.count &&
+    saved.aborted === (segment.aborted?.length ?? 0)
+  if (isSaved && suffix === '') return
   const indexTail = index.encode(saved.index)
   const timeTail = timeIndex.encode(saved.time)
   // Kafka's tools want both files beside a segment, even when they are empty.
@@ -59,6 +65,7 @@ export function saveIndexes(segment: Segment, disk: Disk, suffix: string): void 
   } finally {
     file.close()
   }
+  saved.logBytes = segment.writtenBytes
 }
 
 function writeTail(disk: Disk, path: string, tail: Buffer, position: number): void {
@@ -103,17 +110,19 @@ export function readSums(segment: Segment, disk: Disk): Sums | undefined {
 }
 
 /**
- * Fills the segment's indexes from the files as far as the sums vouch for them. False when they
- * don't: then nothing is filled.
+ * Fills the segment's indexes from the files as far as the sums vouch for them; they may cover the
+ * beginning of the segment only. Undefined when they vouch for nothing, or not for all where no
+ * part is wanted: then offset and time index are not filled.
  */
-export function loadSaved(segment: Segment, disk: Disk): Sums | undefined {
+export function loadSaved(segment: Segment, disk: Disk, isPartWanted = true): Sums | undefined {
   const sums = readSums(segment, disk)
   if (sums === undefined) return undefined
+  if (!isPartWanted && sums.logBytes !== segment.writtenBytes) return undefined
   const { stem, saved } = segment
+  const aborted = loadAborted(segment, disk, sums)
   const index = prefix(disk, stem + INDEX_SUFFIX, sums.indexBytes, sums.indexCrc)
   const time = prefix(disk, stem + TIME_INDEX_SUFFIX, sums.timeIndexBytes, sums.timeIndexCrc)
   if (index === undefined || time === undefined) return undefined
-  const aborted = loadAborted(segment, disk, sums)
   segment.index = OffsetIndex.decode(index, segment.writtenBytes)
   segment.timeIndex = TimeIndex.decode(time)
   segment.maxTimestampMs = sums.maxTimestampMs
@@ -123,6 +132,7 @@ export function loadSaved(segment: Segment, disk: Disk): Sums | undefined {
   saved.indexCrc = sums.indexCrc
   saved.time = segment.timeIndex.count
   saved.timeCrc = sums.timeIndexCrc
+  saved.logBytes = sums.logBytes
   if (aborted) {
     saved.aborted = segment.aborted?.length ?? 0
     saved.abortedCrc = sums.abortedCrc
@@ -141,9 +151,9 @@ function loadAborted(segment: Segment, disk: Disk, sums: Sums): boolean {
 
 /** For readers: from the files, else from the headers, which is slow and said. */
 export function loadIndexes(segment: Segment, parts: SegmentParts): void {
-  const sums = loadSaved(segment, parts.disk)
-  if (sums !== undefined && (segment.isSealed ? sums.logBytes === segment.writtenBytes : true)) {
-    if (sums.logBytes === segment.writtenBytes) return
+  if (loadSaved(segment, parts.disk, false) !== undefined) {
+    segment.countSinceLastEntry()
+    return
   }
   parts.probe.rebuiltIndexes++
   segment.needsRebuild = segment.needsRebuild || segment.isSealed
@@ -181,13 +191,21 @@ function rebuildFromHeaders(segment: Segment, parts: SegmentParts): void {
 }
 
 export function forgetIndexes(segment: Segment): void {
+  const { saved } = segment
   segment.index = new OffsetIndex()
   segment.timeIndex = new TimeIndex()
   segment.maxTimestampMs = -1
   segment.maxTimestampOffset = -1
   segment.bytesSinceIndexEntry = 0
-  segment.saved.index = 0
-  segment.saved.indexCrc = 0
-  segment.saved.time = 0
-  segment.saved.timeCrc = 0
+  saved.index = saved.indexCrc = saved.time = saved.timeCrc = 0
+  saved.logBytes = -1
+}
+
+/** The files have nothing of the indexes any more, or nothing that may stay. */
+export function forgetSaved(segment: Segment): void {
+  const { saved } = segment
+  saved.index = saved.time = saved.aborted = 0
+  saved.indexCrc = saved.timeCrc = saved.abortedCrc = 0
+  saved.logBytes = -1
+  segment.areIndexesDurable = false
 }

@@ -82,7 +82,16 @@ export class Segment {
   /** An index was found wrong or missing; maintenance makes it again. */
   needsRebuild = false
   /** How much of each index its file has. */
-  readonly saved = { index: 0, indexCrc: 0, time: 0, timeCrc: 0, aborted: 0, abortedCrc: 0 }
+  readonly saved = {
+    index: 0,
+    indexCrc: 0,
+    time: 0,
+    timeCrc: 0,
+    aborted: 0,
+    abortedCrc: 0,
+    /** Bytes of the segment that the sums file vouches for; -1: there is none. */
+    logBytes: -1,
+  }
   #firstTimestampMs: number | undefined = undefined
   #modifiedMs: number | undefined = undefined
   #areTimestampsKnown = false
@@ -202,7 +211,7 @@ export class Segment {
     this.maxTimestampMs = isTimed ? time.timestampAt(time.count - 1) : -1
     this.maxTimestampOffset = isTimed ? this.baseOffset + time.offsetAt(time.count - 1) : -1
     const last = index.count === 0 ? 0 : index.positionAt(index.count - 1)
-    this.bytesSinceIndexEntry = this.writtenBytes - last
+    this.countSinceLastEntry()
     if (this.writtenBytes === 0) this.#firstTimestampMs = undefined
     const { window } = this.#parts.shared
     window.reset(this.file.use())
@@ -222,6 +231,13 @@ export class Segment {
 
   isIndexLoaded(): boolean {
     return this.index !== undefined
+  }
+
+  /** Of a segment whose index came from its file. */
+  countSinceLastEntry(): void {
+    const index = this.index!
+    const last = index.count === 0 ? 0 : index.positionAt(index.count - 1)
+    this.bytesSinceIndexEntry = this.writtenBytes - last
   }
 
   indexBytes(): number {

@@ -17,10 +17,9 @@ export const CLEANED_SUFFIX = '.cleaned'
 export const SWAP_SUFFIX = '.swap'
 export const DELETED_SUFFIX = '.deleted'
 
-/** Throws StorageError. */
-export async function finishSwaps(state: LogState): Promise<void> {
+/** `names`: of the files in the log's directory. True when they changed. Rejects with StorageError. */
+export async function finishSwaps(state: LogState, names: readonly string[]): Promise<boolean> {
   const { disk } = state.parts
-  const names = disk.list(state.directory).map(({ name }) => name)
   const swaps: string[] = []
   let isChanged = false
   for (const name of names) {
@@ -42,9 +41,14 @@ export async function finishSwaps(state: LogState): Promise<void> {
     isChanged = true
   }
   if (isChanged) await state.syncNames()
+  return isChanged
 }
 
-async function finishSwap(state: LogState, baseOffset: number, names: string[]): Promise<void> {
+async function finishSwap(
+  state: LogState,
+  baseOffset: number,
+  names: readonly string[],
+): Promise<void> {
   const { disk } = state.parts
   const { stem } = state.newSegment(baseOffset)
   const path = stem + LOG_SUFFIX + SWAP_SUFFIX

@@ -17,6 +17,7 @@ import {
   snapshotOffsets,
   snapshotPath,
 } from './segment-files.ts'
+import { forgetSaved } from './segment-indexes.ts'
 
 /** Under the log's lock, with nothing gathered. */
 export async function truncateLog(state: LogState, offset: number): Promise<void> {
@@ -59,11 +60,8 @@ function shorten(segment: Segment, position: number, endOffset: number): void {
   segment.syncedBytes = Math.min(segment.syncedBytes, position)
   segment.nextOffset = endOffset
   segment.isSealed = false
-  segment.areIndexesDurable = false
   segment.aborted = segment.aborted?.filter(({ lastOffset }) => lastOffset < endOffset) ?? []
-  const { saved } = segment
-  saved.index = saved.time = saved.aborted = 0
-  saved.indexCrc = saved.timeCrc = saved.abortedCrc = 0
+  forgetSaved(segment)
   segment.recountFromIndex()
 }
 
