@@ -147,6 +147,15 @@ export class Node {
       topicLogConfig(overridesOf(quorum.image, RESOURCE.topic, topic), current())
     await store.openLogs((topic) => settingsOf(topic).log)
     const replicationProbe = new ReplicationProbe()
+    const controller = new Controller({
+      nodeId: settings.nodeId,
+      quorum,
+      clock,
+      random,
+      logger,
+      settings: current,
+      clusterId: identity.clusterId,
+    })
     const epochBefore = quorum.image.brokers.get(settings.nodeId)?.epoch ?? -1
     const partitions = new Partitions(
       {
@@ -158,27 +167,15 @@ export class Node {
         probe: replicationProbe,
         settingsOf,
         peers: { open: () => undefined },
-        isr: {
-          alterPartition: async () => ({ error: 7, leaderEpoch: -1, partitionEpoch: -1, isr: [] }),
-        },
+        controller,
         lagMaxMs: () => current().number('replica.lag.time.max.ms'),
         brokerEpoch: (image) => {
           const epoch = image.brokers.get(settings.nodeId)?.epoch ?? -1
           return epoch > epochBefore ? epoch : -1
         },
-        onFailedReplica: () => {},
       },
       quorum.image,
     )
-    const controller = new Controller({
-      nodeId: settings.nodeId,
-      quorum,
-      clock,
-      random,
-      logger,
-      settings: current,
-      clusterId: identity.clusterId,
-    })
     controller.start()
     const topics = new NodeTopics(partitions, controller, autoCreation(settings))
     const offsetsTopic = new OffsetsTopicOfNode(partitions, topics)

@@ -7,6 +7,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
+import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Turn } from '../base/turn.ts'
 import type { DataPort, LeaderHint, NodeEndpoint, TopicPort } from '../kafka/broker.ts'
@@ -14,12 +15,12 @@ import type { LogConfig } from '../log/config.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { LogStore } from '../log/store.ts'
 import { Fetchers } from '../replication/fetchers.ts'
-import type { IsrPort } from '../replication/isr.ts'
 import { Partition, type PartitionParts } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
 import { ReplicaService } from '../replication/service.ts'
 import type { ReplicaTransport } from '../replication/transport.ts'
 import type { MetadataDelta } from './metadata/apply.ts'
+import type { ControllerPort } from './metadata/controller-port.ts'
 import {
   endpointOf,
   type MetadataImage,
@@ -28,6 +29,11 @@ import {
   type TopicImage,
   topicById,
 } from './metadata/image.ts'
+import { ReplicaFailures } from './replica-failures.ts'
+import { ControllerIsr } from './replica-isr.ts'
+
+/** A small port to node/peers: streams that have proved who is at the other end. */
+export type ReplicaPeers = ReplicaTransport
 
 /** How often produce requests that wait too long are looked for. */
 const SWEEP_MS = 25
@@ -61,8 +67,7 @@ export interface PartitionsParts {
   settingsOf(topic: string): TopicSettings
   /** Streams to the nodes that lead what is followed here. */
   readonly peers: ReplicaPeers
-  /** The controller, for changes of the ISR. */
-  readonly isr: IsrPort
+  readonly controller: Pick<ControllerPort, 'alterPartition' | 'reportFailedReplica'>
   /** `replica.lag.time.max.ms`, as it is now. */
   lagMaxMs(): number
   /**
@@ -70,21 +75,6 @@ export interface PartitionsParts {
    * before that is of an earlier process: its records may be lost, so nothing is led in its epochs.
    */
   brokerEpoch(image: MetadataImage): number
-  /** A replica here failed: its leadership is to be given up, its directory looked at. */
-  onFailedReplica(replica: FailedReplica): void
-}
-
-/** A small port to node/peers: streams that have proved who is at the other end. */
-export type ReplicaPeers = ReplicaTransport
-
-export interface FailedReplica {
-  readonly topicId: string
-  readonly topic: string
-  readonly index: number
-  readonly leaderEpoch: number
-  readonly isLeader: boolean
-  readonly directory: string
-  readonly error: unknown
 }
 
 class HostedTopic implements TopicPort {
@@ -110,6 +100,7 @@ export class Partitions implements DataPort {
   readonly #waiting = new Set<Partition>()
   readonly #watched = new Set<Partition>()
   readonly #fetchers: Fetchers
+  readonly #failures: ReplicaFailures
   /** Takes the streams of this node's followers. */
   readonly service: ReplicaService
   readonly #work = new Set<Promise<void>>()
@@ -118,27 +109,34 @@ export class Partitions implements DataPort {
   #sweep: Timer | undefined
   #watch: Timer | undefined
   #brokerEpoch = -1
+  /** What goes on with a log, by the name of its directory: topics of one name follow each other. */
+  readonly #busy = new Map<string, Promise<void>>()
+  /** Topic ids of the logs that a start found, by directory name, until strays are removed. */
+  readonly #stored = new Map<string, string>()
   /** The last image without the registration of this process. */
   #before: MetadataImage | undefined
+  #hasStarted = false
   #isClosed = false
 
   constructor(parts: PartitionsParts, image: MetadataImage) {
     this.#parts = parts
     this.#image = image
+    const { nodeId, clock, turn, logger, probe, controller } = parts
+    const brokerEpoch = () => this.#brokerEpoch
+    this.#failures = new ReplicaFailures({ nodeId, clock, logger, controller, brokerEpoch })
     this.#partitionParts = {
       clock: parts.clock,
       turn: parts.turn,
       logger: parts.logger,
       probe: parts.probe,
-      isr: parts.isr,
+      isr: new ControllerIsr({ nodeId, clock, logger, controller, brokerEpoch }),
       lagMaxMs: () => parts.lagMaxMs(),
       isEligible: (nodeId) => isEligible(this.#image, nodeId),
-      onFailure: (partition, error) => this.#onFailure(partition, error),
+      onFailure: (partition) => this.#onFailure(partition),
       onWaiting: (partition) => this.#onWaiting(partition),
       onWatch: (partition) => this.#onWatch(partition),
       onRole: (partition, ledEpoch) => this.#onRole(partition, ledEpoch),
     }
-    const { nodeId, clock, turn, logger, probe } = parts
     this.#fetchers = new Fetchers({
       nodeId,
       clock,
@@ -146,7 +144,7 @@ export class Partitions implements DataPort {
       logger,
       probe,
       transport: parts.peers,
-      brokerEpoch: () => this.#brokerEpoch,
+      brokerEpoch,
     })
     this.service = new ReplicaService({
       clock,
@@ -167,24 +165,14 @@ export class Partitions implements DataPort {
 
   /** Hosts what the image says, with the logs that the store has opened. Strays are removed. */
   async start(): Promise<void> {
-    const expected = new Set<string>()
-    for (const topic of this.#image.topics.values()) {
-      for (const { index } of topic.partitions) expected.add(`${topic.id}/${index}`)
-    }
     for (const { topic, partition, topicId } of this.#parts.store.listed()) {
-      if (topicId !== undefined && expected.has(`${topicId}/${partition}`)) continue
-      const isNamed = this.#image.topics.get(topic)?.partitions[partition] !== undefined
-      // Without its id a log can't be told from one of an earlier topic of that name: keep it.
-      if (topicId === undefined && isNamed) continue
-      this.#parts.logger.warn('A log of a topic that does not exist any more is removed.', {
-        topic,
-        partition,
-      })
-      await this.#parts.store.delete(topic, partition)
+      if (topicId !== undefined) this.#stored.set(`${topic}-${partition}`, topicId)
     }
     this.#register()
     for (const topic of this.#image.topics.values()) this.#host(topic)
     await this.settled()
+    this.#hasStarted = true
+    if (this.#brokerEpoch >= 0) this.#track(this.#removeStrays())
   }
 
   /** The next image. Called in the order of the metadata log. */
@@ -213,12 +201,38 @@ export class Partitions implements DataPort {
     this.#brokerEpoch = this.#parts.brokerEpoch(this.#image)
     if (this.#brokerEpoch < 0) this.#before = this.#image
     if (before >= 0 || this.#brokerEpoch < 0) return
+    this.#fetchers.reconnectAll()
+    this.#failures.tell()
+    if (this.#hasStarted) this.#track(this.#removeStrays())
     for (const topic of this.#byName.values()) {
       const image = this.#image.topics.get(topic.name)
       for (const partition of topic.partitions) {
         const found = partition && image?.partitions[partition.index]
         if (found !== undefined) this.#lead(partition!, found)
       }
+    }
+  }
+
+  /**
+   * Logs of which the image knows nothing. Not before this process is registered: until then the
+   * image may be older than the logs, and not have the topic yet.
+   */
+  async #removeStrays(): Promise<void> {
+    const { nodeId, store, logger } = this.#parts
+    for (const { topic, partition, topicId } of store.listed()) {
+      const image = this.#image.topics.get(topic)
+      const isOurs = image?.partitions[partition]?.replicas.includes(nodeId) === true
+      // Without its id a log can't be told from one of an earlier topic of that name: keep it.
+      if (isOurs && (topicId === undefined || topicId === image?.id)) continue
+      if (topicId !== undefined && this.#byId.get(topicId)?.partitions[partition]) continue
+      if (this.#isClosed) return
+      logger.warn('A log that this node is not to have is removed.', { topic, partition })
+      await store.delete(topic, partition)
+    }
+    this.#stored.clear()
+    for (const [id, hosted] of this.#byId) {
+      const topic = topicById(this.#image, id)
+      for (const partition of topic?.partitions ?? []) this.#update(hosted, partition)
     }
   }
 
@@ -265,6 +279,7 @@ export class Partitions implements DataPort {
     this.#watch?.cancel()
     await this.settled()
     this.#fetchers.close()
+    this.#failures.close()
     this.service.close()
     for (const partition of this.all()) partition.close()
   }
@@ -278,10 +293,13 @@ export class Partitions implements DataPort {
   }
 
   #update(hosted: HostedTopic, image: PartitionImage): void {
-    if (!image.replicas.includes(this.#parts.nodeId)) return
     const partition = hosted.partitions[image.index]
+    if (!image.replicas.includes(this.#parts.nodeId)) {
+      if (partition !== undefined) this.#drop(hosted, partition)
+      return
+    }
     if (partition !== undefined) this.#lead(partition, image)
-    else this.#track(this.#open(hosted, image.index))
+    else this.#queue(hosted, image.index, () => this.#open(hosted, image.index))
   }
 
   #track(work: Promise<void>): void {
@@ -289,29 +307,38 @@ export class Partitions implements DataPort {
     this.#work.add(tracked)
   }
 
+  /** What is done with one partition's log follows each other: it may be left and come back. */
+  #queue(hosted: HostedTopic, index: number, run: () => Promise<void>): void {
+    const name = `${hosted.name}-${index}`
+    const before = this.#busy.get(name)
+    const work = before === undefined ? run() : before.then(run)
+    const queued = work.finally(() => {
+      if (this.#busy.get(name) === queued) this.#busy.delete(name)
+    })
+    this.#busy.set(name, queued)
+    this.#track(queued)
+  }
+
+  /** Undefined: this node is to have no replica of it, by the latest image. */
+  #imageOf(hosted: HostedTopic, index: number): PartitionImage | undefined {
+    if (hosted.isRemoved || this.#isClosed) return undefined
+    const image = this.#image.topics.get(hosted.name)?.partitions[index]
+    return image?.replicas.includes(this.#parts.nodeId) === true ? image : undefined
+  }
+
   async #open(hosted: HostedTopic, index: number): Promise<void> {
-    const { store, logger, nodeId } = this.#parts
+    const { store, nodeId } = this.#parts
+    if (hosted.partitions[index] !== undefined) return
+    if (this.#imageOf(hosted, index) === undefined) return
+    const stored = this.#stored.get(`${hosted.name}-${index}`)
+    // The log of another topic of this name: the next image will tell which of them is gone.
+    if (stored !== undefined && stored !== hosted.id) return
     const settings = this.#parts.settingsOf(hosted.name)
-    let log: PartitionLog
-    try {
-      log =
-        store.get(hosted.name, index) ??
-        (await store.create({
-          topic: hosted.name,
-          partition: index,
-          topicId: hosted.id,
-          config: settings.log,
-        }))
-    } catch (error) {
-      logger.error('A log can not be opened: its partition is out of service here.', {
-        topic: hosted.name,
-        partition: index,
-        error: error instanceof Error ? error.message : String(error),
-      })
-      return
-    }
-    if (hosted.isRemoved) {
-      await store.delete(hosted.name, index)
+    const log = await this.#logOf(hosted, index, settings.log)
+    if (log === undefined) return
+    const image = this.#imageOf(hosted, index)
+    if (image === undefined) {
+      if (!this.#isClosed) await store.delete(hosted.name, index)
       return
     }
     const partition = new Partition({
@@ -325,8 +352,51 @@ export class Partitions implements DataPort {
       parts: this.#partitionParts,
     })
     hosted.partitions[index] = partition
-    const image = this.#image.topics.get(hosted.name)?.partitions[index]
-    if (image !== undefined) this.#lead(partition, image)
+    this.#lead(partition, image)
+  }
+
+  async #logOf(
+    hosted: HostedTopic,
+    index: number,
+    config: LogConfig,
+  ): Promise<PartitionLog | undefined> {
+    const { store, logger } = this.#parts
+    const topic = hosted.name
+    const found = store.get(topic, index)
+    if (found !== undefined) return found
+    try {
+      return await store.create({ topic, partition: index, topicId: hosted.id, config })
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      logger.error('A log can not be opened: its partition is out of service here.', {
+        topic,
+        partition: index,
+        error: error.message,
+      })
+      const leaderEpoch = this.#imageOf(hosted, index)?.leaderEpoch ?? -1
+      const reason = 'storage'
+      this.#failures.report({ topicId: hosted.id, partitionIndex: index, leaderEpoch, reason })
+      return undefined
+    }
+  }
+
+  /** The replica is somebody else's now. */
+  #drop(hosted: HostedTopic, partition: Partition): void {
+    const { topic, index } = partition
+    hosted.partitions[index] = undefined
+    this.#retire(partition)
+    this.#queue(hosted, index, () => this.#parts.store.delete(topic, index))
+  }
+
+  #retire(partition: Partition): void {
+    const { topic, index } = partition
+    if (partition.isLeader) {
+      for (const listener of this.#listeners) listener.onResigned(topic, index)
+    }
+    this.#fetchers.remove(partition)
+    partition.close()
+    this.#waiting.delete(partition)
+    this.#watched.delete(partition)
   }
 
   #lead(partition: Partition, image: PartitionImage): void {
@@ -360,11 +430,10 @@ export class Partitions implements DataPort {
     for (const listener of this.#listeners) listener.onLeading(partition)
   }
 
-  #onFailure(partition: Partition, error: unknown): void {
+  #onFailure(partition: Partition): void {
     this.#fetchers.update(partition)
-    const { topicId, topic, index, leaderEpoch, isLeader, log } = partition
-    const { directory } = log
-    this.#parts.onFailedReplica({ topicId, topic, index, leaderEpoch, isLeader, directory, error })
+    const { topicId, index, leaderEpoch } = partition
+    this.#failures.report({ topicId, partitionIndex: index, leaderEpoch, reason: 'storage' })
   }
 
   #remove(topic: TopicImage): void {
@@ -373,18 +442,11 @@ export class Partitions implements DataPort {
     hosted.isRemoved = true
     this.#byId.delete(topic.id)
     if (this.#byName.get(topic.name) === hosted) this.#byName.delete(topic.name)
-    for (const partition of hosted.partitions) {
-      if (partition === undefined) continue
-      if (partition.isLeader) {
-        for (const listener of this.#listeners)
-          listener.onResigned(partition.topic, partition.index)
-      }
-      this.#fetchers.remove(partition)
-      partition.close()
-      this.#waiting.delete(partition)
-      this.#watched.delete(partition)
-      this.#track(this.#parts.store.delete(partition.topic, partition.index))
-    }
+    hosted.partitions.forEach((partition, index) => {
+      if (partition === undefined) return
+      this.#retire(partition)
+      this.#queue(hosted, index, () => this.#parts.store.delete(partition.topic, index))
+    })
   }
 
   #applyConfigs(delta: MetadataDelta): void {

@@ -47,6 +47,11 @@ export class Fetchers {
     this.#fetchers.get(leaderId)?.reconnectNow()
   }
 
+  /** This process is registered from now on. */
+  reconnectAll(): void {
+    for (const fetcher of this.#fetchers.values()) fetcher.reconnectNow()
+  }
+
   fetcherOf(partition: Partition): Fetcher | undefined {
     return this.#of.get(partition)
   }
