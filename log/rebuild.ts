@@ -74,10 +74,11 @@ export async function producersAt(
   state: LogState,
   offset: number,
   producers = new Producers(),
+  snapshots: readonly number[] = snapshotOffsets(state),
 ): Promise<Producers> {
   const nowMs = state.parts.clock.nowMs()
   let from = state.segments[0]!.baseOffset
-  for (const snapshot of snapshotOffsets(state).reverse()) {
+  for (const snapshot of snapshots.toReversed()) {
     if (snapshot > offset || snapshot < from) continue
     if (!loadSnapshot(state, snapshot, producers)) continue
     from = snapshot

@@ -44,7 +44,7 @@ export async function recoverTail(
     listing.summed.delete(segment.baseOffset)
     segment.aborted = []
   }
-  await producersAt(state, start.offset, state.producers)
+  await producersAt(state, start.offset, state.producers, listing.snapshots)
   state.epochs.truncateFromEnd(Math.max(start.offset, 0))
   const end = await new Tail(state, recoveryPoint, isKnown).scan(start)
   state.active.nextOffset = end
@@ -53,7 +53,7 @@ export async function recoverTail(
   for (const offset of listing.snapshots) {
     if (offset > state.logEndOffset) await removeIfThere(state, snapshotPath(state, offset))
   }
-  await syncAll(state, start.segmentIndex)
+  await syncAll(state, start.segmentIndex, recoveryPoint)
   state.syncedOffset = state.logEndOffset
 }
 
@@ -288,7 +288,8 @@ function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
   state.logEndOffset = recoveryPoint
 }
 
-async function syncAll(state: LogState, first: number): Promise<void> {
+/** What the recovery point has not passed may be news to the device: bytes, names, the end of a file. */
+async function syncAll(state: LogState, first: number, recoveryPoint: number): Promise<void> {
   for (const segment of state.segments.slice(first)) {
     // They may be shorter now than their files: written again as a whole.
     await removeIndexes(state, segment)
@@ -296,9 +297,8 @@ async function syncAll(state: LogState, first: number): Promise<void> {
       segment.noteTimeAtClose()
       segment.saveIndexes()
     }
-    // An empty one too: that it is empty may be the news, and its name may not last yet.
     if (!state.parts.disk.exists(segment.file.path)) continue
-    state.isDirectoryDirty = true
+    if (segment.baseOffset >= recoveryPoint) state.isDirectoryDirty = true
     const file = segment.file.pin()
     try {
       await file.sync()
@@ -307,6 +307,6 @@ async function syncAll(state: LogState, first: number): Promise<void> {
     }
     segment.syncedBytes = segment.writtenBytes
   }
-  if (!state.isDirectoryDirty) return // a log without records, as most are after a first start
-  await state.syncNames()
+  // Not for a log without records, as most are after a first start.
+  if (state.isDirectoryDirty) await state.syncNames()
 }

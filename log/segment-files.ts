@@ -60,6 +60,7 @@ export async function removeIndexes(state: LogState, segment: Segment): Promise<
 }
 
 export async function removeIfThere(state: LogState, path: string): Promise<void> {
+  if (!state.parts.disk.exists(path)) return
   try {
     await state.parts.disk.remove(path)
     state.isDirectoryDirty = true

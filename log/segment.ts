@@ -31,6 +31,9 @@ export function segmentName(baseOffset: number): string {
   return String(baseOffset).padStart(20, '0')
 }
 
+/** The end of a small file is read at once: a way to the thread pool costs more. */
+const SMALL_BYTES = 16_384
+
 /** Where a look-up ended. Reused. */
 export class Found {
   /** 'beyond': all batches of the segment end below the offset. 'damaged': bytes that hold it can't be read. */
@@ -377,6 +380,9 @@ export class Segment {
   ): Promise<number> {
     const room = Math.max(0, Math.min(length, this.writtenBytes - position))
     if (room === 0 || this.isGone) return 0
+    if (room <= SMALL_BYTES && room === this.writtenBytes - position) {
+      return this.file.use().read(target, targetStart, room, position)
+    }
     const file = this.file.pin()
     try {
       return await file.readAsync(target, targetStart, room, position)
