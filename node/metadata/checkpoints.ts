@@ -9,7 +9,7 @@ import { crc32c } from '../../base/crc32c.ts'
 import type { Disk, DiskFile } from '../../base/disk.ts'
 import { CorruptionError } from '../../base/errors.ts'
 import { CONTROL_SNAPSHOT_FOOTER, CONTROL_SNAPSHOT_HEADER } from '../../log/format.ts'
-import { decodeBatches, readBatchHeader } from '../../log/records.ts'
+import { decodeBatch, readBatchHeader } from '../../log/records.ts'
 import type { Membership, SnapshotId } from '../../raft/messages.ts'
 import type { Snapshot } from '../../raft/storage.ts'
 import { readControlRecord } from './control-records.ts'
@@ -37,7 +37,7 @@ export function readCheckpoint(path: string, bytes: Buffer): LoadedCheckpoint {
   for (let at = 0; at < bytes.length; ) {
     const { sizeBytes, isControl } = readBatchHeader(bytes, at)
     if (isEnded) throw new CorruptionError(path, 'it goes on behind its end')
-    for (const { key, value } of decodeBatches(bytes, at, at + sizeBytes)) {
+    for (const { key, value } of decodeBatch(bytes, at, at + sizeBytes)) {
       if (!isControl) {
         if (!isBegun || value === null) throw new CorruptionError(path, 'a record out of place')
         records.push(decodeRecord(value))

@@ -25,7 +25,7 @@ import {
   CONTROL_SNAPSHOT_FOOTER,
   CONTROL_SNAPSHOT_HEADER,
 } from '../../log/format.ts'
-import { decodeBatches, encodeBatch, type NewRecord } from '../../log/records.ts'
+import { decodeBatch, encodeBatch, type NewRecord } from '../../log/records.ts'
 import type { Member, Membership } from '../../raft/messages.ts'
 import type { EntryCodec } from '../../raft/options.ts'
 
@@ -153,7 +153,7 @@ export function controlTypeOf(key: Buffer | null): number {
 
 /** The membership in a batch that has one. Throws CorruptionError. */
 function membershipIn(batch: Buffer): Membership {
-  for (const { key, value } of decodeBatches(batch)) {
+  for (const { key, value } of decodeBatch(batch, 0, batch.length)) {
     if (controlTypeOf(key) === CONTROL_KRAFT_VOTERS && value !== null) return decodeVoters(value)
   }
   throw new CorruptionError('the metadata log', 'a batch of voters has none')

@@ -22,7 +22,7 @@ import {
 } from '../../log/format.ts'
 import { PartitionLog, ReadPlan } from '../../log/partition-log.ts'
 import type { LogProbe } from '../../log/probe.ts'
-import { decodeBatches } from '../../log/records.ts'
+import { decodeBatch } from '../../log/records.ts'
 import type { Entry, EntryKind, SnapshotId } from '../../raft/messages.ts'
 import {
   type MembershipAt,
@@ -307,7 +307,7 @@ export function entryOf(data: Buffer): Entry {
 
 function kindOf(data: Buffer): EntryKind {
   if (!isControlAt(data, 0)) return 'normal'
-  for (const { key, value } of decodeBatches(data)) {
+  for (const { key, value } of decodeBatch(data, 0, data.length)) {
     const { type } = readControlRecord(key, value)
     if (type === CONTROL_LEADER_CHANGE) return 'leader'
     if (type === CONTROL_KRAFT_VOTERS) return 'membership'
@@ -316,7 +316,7 @@ function kindOf(data: Buffer): EntryKind {
 }
 
 function membershipOf(data: Buffer) {
-  for (const { key, value } of decodeBatches(data)) {
+  for (const { key, value } of decodeBatch(data, 0, data.length)) {
     const { membership } = readControlRecord(key, value)
     if (membership !== undefined) return membership
   }
