@@ -11,6 +11,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
+import { isTransactionalBatch } from '../../log/batch.ts'
 import { writeInt16 } from '../../log/format.ts'
 import { AppendOutcome } from '../../log/partition-log.ts'
 import { NO_TRANSACTIONS } from '../api/no-transactions.ts'
@@ -235,6 +236,11 @@ export class ProduceHandler {
     assert(topic !== undefined)
     if (start === -1) {
       this.#writeError(topic, index, INVALID_RECORD, 'There are no records.')
+      return
+    }
+    // Transactional records belong to a transactional id, of which there is none.
+    if (isTransactionalBatch(source, start, end)) {
+      this.#writeError(topic, index, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, NO_TRANSACTIONS)
       return
     }
     const partition = topic.partitions[index]!
