@@ -1,14 +1,16 @@
 /**
  * One node, put together: the composition root. Everything from outside comes with the World; what
  * starts here is stopped here, in the opposite order.
+ *
+ * A start: directories are claimed; the node takes part in the metadata quorum until it knows all
+ * that is committed there; logs are opened and replicas hosted; clients are listened to; the broker
+ * registers, and serves once the controller lets it in.
  */
-import { assert } from '../base/assert.ts'
-import { UserError } from '../base/errors.ts'
+import { delay } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { Turn } from '../base/turn.ts'
 import type { World } from '../base/world.ts'
 import { KafkaServer } from '../kafka/server/listener.ts'
-import { PartitionLog } from '../log/partition-log.ts'
 import { LogStore } from '../log/store.ts'
 import { ReplicationProbe } from '../replication/probe.ts'
 import { NodeBroker } from './broker.ts'
@@ -16,32 +18,39 @@ import { topicLogConfig } from './config/topic-log-config.ts'
 import type { Settings } from './config.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
-import { registrationRequest } from './metadata/broker-registrations.ts'
-import { Controller } from './metadata/controller.ts'
-import { overridesOf, RESOURCE } from './metadata/image.ts'
+import { type Endpoint, Links } from './links.ts'
+import type { MetadataDelta } from './metadata/apply.ts'
+import { type MetadataImage, overridesOf, RESOURCE } from './metadata/image.ts'
 import {
   adoptClusterId,
+  type Claim,
   claimDirectories,
   type Identity,
   newUuid,
 } from './metadata/meta-properties.ts'
-import { QuorumState } from './metadata/quorum-state.ts'
-import { METADATA_LOG_CONFIG, SingleVoter } from './metadata/single-voter.ts'
+import { type MetadataQuorum, NotLeaderError, QuorumTimeoutError } from './metadata/quorum.ts'
+import type { RaftQuorum } from './metadata/raft-quorum.ts'
 import { autoCreation, OFFSETS_TOPIC, OffsetsTopicOfNode } from './offsets-topic.ts'
 import { groupOptions, serverOptions } from './options.ts'
 import { Partitions } from './partitions.ts'
+import { NodeAdminPort } from './ports/admin.ts'
 import { NodeTopics } from './ports/topics.ts'
 import { ThroughputMeter } from './throughput.ts'
 
-const METADATA_LOG = '__cluster_metadata-0'
 const SAMPLE_MS = 1000
+/** How often a start says what it waits for. */
+const WAITING_LOG_MS = 5000
+const LOOK_AGAIN_MS = 20
 
 export type NodeState = 'starting' | 'recovering' | 'running' | 'draining' | 'stopped'
 
-export interface Endpoint {
-  readonly name: string
-  readonly host: string
-  readonly port: number
+interface NodeParts {
+  readonly world: World
+  readonly settings: Settings
+  readonly logger: Logger
+  readonly store: LogStore
+  readonly links: Links
+  readonly identity: Identity
 }
 
 export class Node {
@@ -51,45 +60,70 @@ export class Node {
   readonly groups: GroupCoordinator
   readonly server: KafkaServer
   readonly store: LogStore
-  readonly quorum: SingleVoter
-  readonly replicationProbe: ReplicationProbe
+  readonly replicationProbe = new ReplicationProbe()
   readonly throughput: ThroughputMeter
-  /** Where clients can connect: real ports, also where the settings had 0. */
-  readonly endpoints: readonly Endpoint[]
-  state: NodeState = 'running'
-  readonly #world: World
-  readonly #controller: Controller
-  readonly #metadataLog: PartitionLog
+  state: NodeState = 'starting'
+  readonly #parts: NodeParts
   #isSampling = true
 
-  private constructor(parts: {
-    world: World
-    settings: Settings
-    identity: Identity
-    partitions: Partitions
-    groups: GroupCoordinator
-    server: KafkaServer
-    store: LogStore
-    quorum: SingleVoter
-    controller: Controller
-    metadataLog: PartitionLog
-    replicationProbe: ReplicationProbe
-    endpoints: readonly Endpoint[]
-  }) {
-    this.#world = parts.world
-    this.settings = parts.settings
-    this.identity = parts.identity
-    this.partitions = parts.partitions
-    this.groups = parts.groups
-    this.server = parts.server
-    this.store = parts.store
-    this.quorum = parts.quorum
-    this.#controller = parts.controller
-    this.#metadataLog = parts.metadataLog
-    this.replicationProbe = parts.replicationProbe
-    this.endpoints = parts.endpoints
-    this.throughput = new ThroughputMeter(parts.settings.nodeId)
-    this.#sample()
+  private constructor(parts: NodeParts) {
+    const { world, settings, logger, store, links, identity } = parts
+    const { clock, random } = world
+    const { quorum, client } = links
+    const { nodeId } = settings
+    this.#parts = parts
+    this.settings = settings
+    this.identity = identity
+    this.store = store
+    this.throughput = new ThroughputMeter(nodeId)
+    const turn = new Turn(clock)
+    const current = () => links.settings()
+    const brokerEpoch = () => links.brokerEpoch(quorum.image)
+    this.partitions = new Partitions(
+      {
+        nodeId,
+        store,
+        clock,
+        turn,
+        logger,
+        probe: this.replicationProbe,
+        settingsOf: (topic) => settingsOf(topic, links),
+        peers: links.replicaTransport(),
+        controller: client,
+        lagMaxMs: () => current().number('replica.lag.time.max.ms'),
+        brokerEpoch: (image) => links.brokerEpoch(image),
+      },
+      quorum.image,
+    )
+    const topics = new NodeTopics(this.partitions, client, autoCreation(settings))
+    this.groups = new GroupCoordinator({
+      clock,
+      turn,
+      random,
+      logger,
+      options: groupOptions(settings),
+      topics: this.partitions,
+      offsetsTopic: new OffsetsTopicOfNode(this.partitions, topics),
+    })
+    const broker = new NodeBroker({
+      nodeId,
+      clusterId: identity.clusterId,
+      settings: current,
+      quorum,
+      partitions: this.partitions,
+      controller: client,
+      admin: new NodeAdminPort(client, links.requests),
+      brokerEpoch,
+      topics,
+      groups: this.groups,
+      store,
+      disk: world.disk,
+    })
+    this.server = new KafkaServer(
+      { network: world.network, clock, turn, logger, random },
+      broker,
+      serverOptions(settings),
+    )
   }
 
   /**
@@ -104,7 +138,6 @@ export class Node {
     const { disk, random, clock } = world
     const logger = world.logger.child({ node: settings.nodeId })
     for (const note of settings.notes) logger.info(note)
-    requireOneNode(settings)
     const directories = settings.logDirectories
     const store = await LogStore.open({
       directories,
@@ -112,6 +145,8 @@ export class Node {
       maintenanceMs: settings.number('log.retention.check.interval.ms'),
       producerExpirationMs: settings.number('producer.id.expiration.ms'),
     })
+    let links: Links | undefined
+    let node: Node | undefined
     try {
       const claim = await claimDirectories({
         disk,
@@ -121,151 +156,96 @@ export class Node {
         metadataDirectory: settings.metadataDirectory,
         clusterId: settings.optionalText('cluster.id') ?? undefined,
       })
-      const identity = await adoptClusterId(disk, claim, claim.clusterId ?? newUuid(random))
-      return await Node.#assemble({ world, settings, logger, store, identity, onFatal })
+      links = new Links({
+        world,
+        settings,
+        logger,
+        claim,
+        incarnationId: newUuid(random),
+        state: () => node?.state ?? 'starting',
+        onFatal,
+      })
+      await links.start()
+      const identity = await joinCluster(world, logger, links.quorum, claim)
+      await store.openLogs((topic) => settingsOf(topic, links!).log)
+      node = new Node({ world, settings, logger, store, links, identity })
+      await node.#serve()
+      return node
     } catch (error) {
+      await node?.server.close()
+      await links?.stop()
       await store.close()
       throw error
     }
   }
 
-  static async #assemble(parts: {
-    world: World
-    settings: Settings
-    logger: Logger
-    store: LogStore
-    identity: Identity
-    onFatal: (error: unknown) => void
-  }): Promise<Node> {
-    const { world, settings, logger, store, identity } = parts
-    const { clock, random } = world
-    const turn = new Turn(clock)
-    const { quorum, metadataLog } = await openQuorum(parts)
-    await quorum.start()
-    const current = () => dynamicSettings(settings, quorum)
-    const settingsOf = (topic: string) =>
-      topicLogConfig(overridesOf(quorum.image, RESOURCE.topic, topic), current())
-    await store.openLogs((topic) => settingsOf(topic).log)
-    const replicationProbe = new ReplicationProbe()
-    const controller = new Controller({
-      nodeId: settings.nodeId,
-      quorum,
-      clock,
-      random,
-      logger,
-      settings: current,
-      clusterId: identity.clusterId,
-    })
-    const epochBefore = quorum.image.brokers.get(settings.nodeId)?.epoch ?? -1
-    const partitions = new Partitions(
-      {
-        nodeId: settings.nodeId,
-        store,
-        clock,
-        turn,
-        logger,
-        probe: replicationProbe,
-        settingsOf,
-        peers: { open: () => undefined },
-        controller,
-        lagMaxMs: () => current().number('replica.lag.time.max.ms'),
-        brokerEpoch: (image) => {
-          const epoch = image.brokers.get(settings.nodeId)?.epoch ?? -1
-          return epoch > epochBefore ? epoch : -1
-        },
-      },
-      quorum.image,
-    )
-    controller.start()
-    const topics = new NodeTopics(partitions, controller, autoCreation(settings))
-    const offsetsTopic = new OffsetsTopicOfNode(partitions, topics)
-    const groups = new GroupCoordinator({
-      clock,
-      turn,
-      random,
-      logger,
-      options: groupOptions(settings),
-      topics: partitions,
-      offsetsTopic,
-    })
-    partitions.addLeadershipListener({
-      onLeading: (partition) => {
-        if (partition.topic !== OFFSETS_TOPIC) return
-        groups.onLeadership(partition.index, new PartitionCoordinatorLog(partition))
-      },
-      onResigned: (topic, index) => {
-        if (topic === OFFSETS_TOPIC) groups.onResignation(index)
-      },
-    })
-    quorum.onApplied((image, delta) => {
-      partitions.apply(image, delta)
-      if (delta.removedTopics.length > 0) {
-        groups.onTopicsDeleted(delta.removedTopics.map(({ name, id }) => ({ name, topicId: id })))
-      }
+  /** Where clients can connect: real ports, also where the settings had 0. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#parts.links.endpoints
+  }
+
+  get quorum(): RaftQuorum {
+    return this.#parts.links.quorum
+  }
+
+  get links(): Links {
+    return this.#parts.links
+  }
+
+  async #serve(): Promise<void> {
+    const { settings, store, links } = this.#parts
+    const { partitions } = this
+    this.#followLeaderships()
+    // What is applied while the replicas are hosted waits until they are.
+    const waiting: { image: MetadataImage; delta: MetadataDelta }[] = []
+    let isHosted = false
+    links.quorum.onApplied((image, delta) => {
+      if (isHosted) this.#apply(image, delta)
+      else waiting.push({ image, delta })
     })
     await partitions.start()
-    const broker = new NodeBroker({
-      nodeId: settings.nodeId,
-      clusterId: identity.clusterId,
-      settings: current,
-      quorum,
-      partitions,
-      controller,
-      topics,
-      groups,
-      store,
-      disk: world.disk,
-    })
-    const server = new KafkaServer(
-      { network: world.network, clock, turn, logger, random },
-      broker,
-      serverOptions(settings),
-    )
-    const endpoints = await listen(server, settings)
-    try {
-      const { brokerEpoch = -1 } = await controller.registerBroker(
-        registrationRequest({
-          nodeId: settings.nodeId,
-          clusterId: identity.clusterId,
-          incarnationId: newUuid(random),
-          rack: settings.optionalText('broker.rack'),
-          endpoints: advertised(settings, endpoints),
-          directoryIds: identity.logDirectoryIds,
-          previousEpoch: -1,
-        }),
-      )
-      await controller.heartbeat(
-        {
-          brokerId: settings.nodeId,
-          brokerEpoch,
-          currentMetadataOffset: quorum.image.offset,
-          wantFence: false,
-          wantShutDown: false,
-          offlineLogDirs: [],
-          cordonedLogDirs: null,
-        },
-        1,
-      )
-    } catch (error) {
-      controller.stop()
-      await server.close()
-      throw error
-    }
+    for (let i = 0; i < waiting.length; i++) this.#apply(waiting[i]!.image, waiting[i]!.delta)
+    isHosted = true
+    links.serveReplicas(partitions)
+    links.endpoints = await listen(this.server, settings)
+    await links.session.start()
+    await partitions.settled()
+    links.session.ready()
+    await links.session.whenUnfenced()
     store.startMaintenance((log) => partitions.find(log.topic, log.partition)?.highWatermark ?? 0)
-    return new Node({
-      world,
-      settings,
-      identity,
-      partitions,
-      groups,
-      server,
-      store,
-      quorum,
-      controller,
-      metadataLog,
-      replicationProbe,
-      endpoints,
+    this.state = 'running'
+    this.#sample()
+  }
+
+  #followLeaderships(): void {
+    this.partitions.addLeadershipListener({
+      onLeading: (partition) => {
+        if (partition.topic !== OFFSETS_TOPIC) return
+        this.groups.onLeadership(partition.index, new PartitionCoordinatorLog(partition))
+      },
+      onResigned: (topic, index) => {
+        if (topic === OFFSETS_TOPIC) this.groups.onResignation(index)
+      },
     })
+  }
+
+  #apply(image: MetadataImage, delta: MetadataDelta): void {
+    this.partitions.apply(image, delta)
+    if (delta.removedTopics.length === 0) return
+    this.groups.onTopicsDeleted(delta.removedTopics.map(({ name, id }) => ({ name, topicId: id })))
+  }
+
+  /**
+   * The first half of a controlled shutdown: other nodes lead what this one led. The node goes on
+   * serving, and following, until it is stopped. False when the controller has not moved everything
+   * away in time.
+   */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const { links, logger } = this.#parts
+    if (!links.hasCompany()) return true
+    const isDone = await links.session.shutDown(timeoutMs)
+    if (!isDone) logger.warn('Not everything that this node leads could be moved in time.')
+    return isDone
   }
 
   /** Controlled shutdown: answers leave, logs are synced and marked clean, locks are let go. */
@@ -273,18 +253,19 @@ export class Node {
     if (this.state === 'stopped' || this.state === 'draining') return
     this.state = 'draining'
     this.#isSampling = false
+    const { links } = this.#parts
+    await this.drain(this.settings.number('controlled.shutdown.max.wait.ms'))
+    links.session.close()
     await this.server.close()
     this.groups.close()
     await this.partitions.close()
-    this.#controller.stop()
-    await this.quorum.stop()
-    await this.#metadataLog.close()
+    await links.stop()
     await this.store.close()
     this.state = 'stopped'
   }
 
   #sample(): void {
-    const { clock } = this.#world
+    const { clock } = this.#parts.world
     const led = [...this.partitions.all()].filter((partition) => partition.isLeader)
     this.throughput.sample(led, clock.monotonicMs(), clock.nowMs())
     clock.after(SAMPLE_MS, () => {
@@ -293,84 +274,55 @@ export class Node {
   }
 }
 
-/** The next release makes it three. */
-function requireOneNode(settings: Settings): void {
-  if (!settings.isBroker || !settings.isController) {
-    throw new UserError('process.roles has to be broker,controller: this release runs one node')
-  }
-  if (settings.voters.length > 1) {
-    throw new UserError(
-      'controller.quorum.voters names several nodes: this release runs one; name this node alone',
-    )
+function settingsOf(topic: string, links: Links) {
+  const overrides = overridesOf(links.quorum.image, RESOURCE.topic, topic)
+  return topicLogConfig(overrides, links.settings())
+}
+
+/**
+ * Waits until this node knows everything that was committed before now, and the id of its cluster:
+ * what is on its own disk alone may be old, and would name logs strays that are none.
+ */
+async function joinCluster(
+  { clock, disk }: World,
+  logger: Logger,
+  quorum: MetadataQuorum,
+  claim: Claim,
+): Promise<Identity> {
+  let saidAtMs = clock.monotonicMs()
+  for (;;) {
+    if (await isCurrent(quorum)) {
+      const { clusterId } = quorum.image
+      if (clusterId !== undefined) return adoptClusterId(disk, claim, clusterId)
+    }
+    if (clock.monotonicMs() - saidAtMs > WAITING_LOG_MS) {
+      saidAtMs = clock.monotonicMs()
+      logger.warn('Waiting for a majority of controller.quorum.voters.', {
+        leader: quorum.leaderId,
+        metadataOffset: quorum.image.offset,
+      })
+    }
+    await delay(clock, LOOK_AGAIN_MS)
   }
 }
 
-async function openQuorum(parts: {
-  world: World
-  settings: Settings
-  logger: Logger
-  store: LogStore
-  identity: Identity
-  onFatal: (error: unknown) => void
-}): Promise<{ quorum: SingleVoter; metadataLog: PartitionLog }> {
-  const { world, settings, logger, store, identity } = parts
-  const { disk, clock } = world
-  const directory = settings.metadataDirectory
-  const metadataLog = await PartitionLog.open({
-    directory: `${directory}/${METADATA_LOG}`,
-    topic: '__cluster_metadata',
-    partition: 0,
-    config: METADATA_LOG_CONFIG,
-    // Small, and the one log whose every byte counts: checked whole at each start.
-    recoveryPoint: 0,
-    logStartOffset: 0,
-    isCleanShutdown: false,
-    parts: { disk, clock, logger, probe: store.probe, maybe: world.maybe },
-  })
-  const state = await QuorumState.open(disk, directory)
-  const directoryId = identity.directoryIds.get(directory)
-  assert(directoryId !== undefined, 'the metadata directory has an id')
-  const quorum = new SingleVoter({
-    nodeId: settings.nodeId,
-    directoryId,
-    clock,
-    state,
-    log: metadataLog,
-    onFatal: parts.onFatal,
-  })
-  return { quorum, metadataLog }
-}
+const CURRENT_WITHIN_MS = 5000
 
-/** The settings with what was changed while nodes run. */
-function dynamicSettings(settings: Settings, quorum: SingleVoter): Settings {
-  return settings.withDynamic(
-    overridesOf(quorum.image, RESOURCE.broker, ''),
-    overridesOf(quorum.image, RESOURCE.broker, String(settings.nodeId)),
-  )
+async function isCurrent(quorum: MetadataQuorum): Promise<boolean> {
+  try {
+    await quorum.whenApplied(await quorum.readIndex(), CURRENT_WITHIN_MS)
+    return true
+  } catch (error) {
+    if (error instanceof NotLeaderError || error instanceof QuorumTimeoutError) return false
+    throw error
+  }
 }
 
 async function listen(server: KafkaServer, settings: Settings): Promise<Endpoint[]> {
   const endpoints: Endpoint[] = []
-  try {
-    for (const { name, host, port } of settings.clientListeners) {
-      const listener = await server.listen(name, host === '' ? '0.0.0.0' : host, port)
-      endpoints.push({ name, host, port: listener.port })
-    }
-  } catch (error) {
-    await server.close()
-    throw error
+  for (const { name, host, port } of settings.clientListeners) {
+    const listener = await server.listen(name, host === '' ? '0.0.0.0' : host, port)
+    endpoints.push({ name, host, port: listener.port })
   }
   return endpoints
-}
-
-/** What clients are told: real ports in place of 0, a name in place of "all addresses". */
-function advertised(settings: Settings, endpoints: readonly Endpoint[]): Endpoint[] {
-  return settings.advertisedListeners.map(({ name, host, port }) => {
-    const real = endpoints.find((endpoint) => endpoint.name === name)
-    return {
-      name,
-      host: host === '' ? 'localhost' : host,
-      port: port === 0 ? (real?.port ?? 0) : port,
-    }
-  })
 }

@@ -9,29 +9,43 @@ export const OFFSETS_TOPIC = '__consumer_offsets'
 /** A group with many members is one record: larger ones than clients may send are allowed here. */
 const OFFSETS_MESSAGE_BYTES = 16 * 1024 * 1024
 
-/** How topics are made when nobody said how. */
-export function autoCreation(settings: Settings): AutoCreation {
+/** How topics are made when nobody said how. `brokerCount`: of those that are registered. */
+export function autoCreation(settings: Settings, brokerCount: () => number): AutoCreation {
   return {
     isEnabled: settings.boolean('auto.create.topics.enable'),
     sizeOf: (topic) =>
       topic === OFFSETS_TOPIC
         ? {
             partitions: settings.number('offsets.topic.num.partitions'),
-            // A cluster of one node can hold one copy, whatever the default for three says.
-            replicas: 1,
+            replicas: offsetsReplicas(settings, brokerCount()),
           }
         : { partitions: -1, replicas: -1 },
-    configsOf: (topic) => (topic === OFFSETS_TOPIC ? offsetsConfigs(settings) : []),
+    configsOf: (topic) => (topic === OFFSETS_TOPIC ? offsetsConfigs(settings, brokerCount()) : []),
   }
 }
 
-function offsetsConfigs(settings: Settings): { name: string; value: string }[] {
-  return [
+/**
+ * A cluster of one node can hold one copy, whatever the default for three says. Nodes that are to be
+ * there count: while they start, the topic waits for them rather than have fewer copies for good.
+ */
+function offsetsReplicas(settings: Settings, brokerCount: number): number {
+  const expected = Math.max(1, settings.voters.length, brokerCount)
+  return Math.min(settings.number('offsets.topic.replication.factor'), expected)
+}
+
+function offsetsConfigs(
+  settings: Settings,
+  brokerCount: number,
+): { name: string; value: string }[] {
+  const configs = [
     { name: 'cleanup.policy', value: 'compact' },
     { name: 'compression.type', value: 'producer' },
     { name: 'segment.bytes', value: String(settings.number('offsets.topic.segment.bytes')) },
     { name: 'max.message.bytes', value: String(OFFSETS_MESSAGE_BYTES) },
   ]
+  // What is committed survives the loss of any one node, also while another is away.
+  const isSafe = offsetsReplicas(settings, brokerCount) >= 3
+  return isSafe ? [...configs, { name: 'min.insync.replicas', value: '2' }] : configs
 }
 
 export class OffsetsTopicOfNode implements OffsetsTopic {
