@@ -6,6 +6,8 @@ import { ClientError } from '../kafka/client/connection.ts'
 import { makeProgram } from './cli/program.ts'
 import { exitCodeOf } from './cli/session.ts'
 
+const LINGER_MS = 500
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader has gone (`| head`): there is nobody to tell.
   if (error.code === 'EPIPE') process.exit(0)
@@ -20,4 +22,6 @@ try {
   const text = isForPeople ? error.message : error instanceof Error ? error.stack : String(error)
   process.stderr.write(`odradek: ${text}\n`)
   process.exitCode = exitCodeOf(error)
+  // What a command that failed half-way has left behind must not keep the program.
+  setTimeout(() => process.exit(), LINGER_MS).unref()
 }

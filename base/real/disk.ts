@@ -187,17 +187,7 @@ export class RealDisk implements Disk {
   }
 
   makeDirectory(path: string): void {
-    attempt(path, 'make directory', () => {
-      try {
-        fs.mkdirSync(path, { recursive: true })
-      } catch (error) {
-        // What Node says when a file is in the way of the last name.
-        if (isErrno(error) && error.code === 'EEXIST') {
-          throw new StorageError('ENOTDIR', path, 'make directory', { cause: error })
-        }
-        throw error
-      }
-    })
+    attempt(path, 'make directory', () => makePath(path))
   }
 
   rename(from: string, to: string): void {
@@ -251,6 +241,26 @@ export class RealDisk implements Disk {
     }
     this.rename(temporary, path)
     await this.syncDirectory(dirname(path))
+  }
+}
+
+/**
+ * Parent by parent: Node's own `recursive` never returns where a parent is there and takes no
+ * entries (`/proc`), and blames a missing parent when a file system is read-only.
+ */
+function makePath(path: string): void {
+  try {
+    fs.mkdirSync(path)
+  } catch (error) {
+    const code = isErrno(error) ? error.code : undefined
+    if (code === 'EEXIST') {
+      if (fs.statSync(path).isDirectory()) return
+      throw new StorageError('ENOTDIR', path, 'make directory', { cause: error })
+    }
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || parent === path || fs.existsSync(parent)) throw error
+    makePath(parent)
+    makePath(path)
   }
 }
 
