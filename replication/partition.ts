@@ -21,6 +21,7 @@ import { offsetForListing } from './list-offsets.ts'
 import type { Subscribe } from './messages.ts'
 import type { ReplicationProbe } from './probe.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
+import { RepeatedLine } from './repeated-line.ts'
 import { type AckWaiter, AckWaiters } from './waiters.ts'
 
 export const OFFSET_OUT_OF_RANGE = 1
@@ -115,6 +116,8 @@ export class Partition implements Flushable, Led {
   readonly #written = new AckWaiters()
   readonly #readers = new Set<DataWaiter>()
   readonly #context: AppendContext
+  readonly #damageLine = new RepeatedLine()
+  readonly #fullLine = new RepeatedLine()
   #highWatermark: number
   #leadership: Leadership = NOBODY
   /** This replica leads. */
@@ -377,7 +380,10 @@ export class Partition implements Flushable, Led {
       this.#countRejection(outcome.error, source, start, end)
       if (this.log.isFailed) this.#fail(new StorageError('EIO', this.log.directory, 'append to'))
       // A full disk: the log goes on once it has been told to write again.
-      else if (outcome.error === KAFKA_STORAGE_ERROR) this.#parts.turn.stores(this)
+      else if (outcome.error === KAFKA_STORAGE_ERROR) {
+        this.#sayFull()
+        this.#parts.turn.stores(this)
+      }
       return
     }
     if (outcome.isDuplicate) {
@@ -462,11 +468,7 @@ export class Partition implements Flushable, Led {
         return
       }
       // The disk is full: what was gathered in this turn is gone from the log again.
-      this.#parts.logger.warn('Records were refused because the disk took no write.', {
-        topic: this.topic,
-        partition: this.index,
-        code: error.code,
-      })
+      this.#sayFull()
       this.#written.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#replicated.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#link?.onSetBack()
@@ -686,6 +688,11 @@ export class Partition implements Flushable, Led {
     return -1
   }
 
+  /** Every replica that counts has deleted what is below (KIP-107); a follower knows its own. */
+  get lowWatermark(): number {
+    return this.#leader?.lowWatermark(this.logStartOffset) ?? this.logStartOffset
+  }
+
   /** KIP-107. Below the watermark only; the caller has checked. */
   deleteRecordsBefore(offset: number): void {
     assert(offset <= this.#highWatermark, 'only committed records are deleted')
@@ -693,14 +700,29 @@ export class Partition implements Flushable, Led {
     this.#leader?.onWatermark()
   }
 
+  #sayFull(): void {
+    const { logger, clock } = this.#parts
+    this.#fullLine.say(clock, (leftOut) => {
+      logger.warn('Records were refused because the disk took no write: it is full.', {
+        topic: this.topic,
+        partition: this.index,
+        leftOut,
+      })
+    })
+  }
+
   /** A reader met damage. The log has said so; the reader was told 56; other offsets stay readable. */
   onCorruption(error: unknown): void {
     const known = error instanceof CorruptionError || error instanceof StorageError
     if (!known) throw error
-    this.#parts.logger.error('Damaged records were found and not served.', {
-      topic: this.topic,
-      partition: this.index,
-      error: error.message,
+    const { logger, clock } = this.#parts
+    this.#damageLine.say(clock, (leftOut) => {
+      logger.error('Damaged records were found and not served.', {
+        topic: this.topic,
+        partition: this.index,
+        error: error.message,
+        leftOut,
+      })
     })
   }
 
