@@ -132,7 +132,8 @@ export class StreamEnd implements RpcStream {
       this.#wire.isStalled ||
       links.isCut(this.#to.name, own.name) ||
       (this.#peer !== undefined && !this.#peer.#answers)
-    if (isSilent) this.close(this.#unavailable())
+    // A peer that was only frozen finds its stream reset when it goes on.
+    if (isSilent) this.breakOff(this.#unavailable())
   }
 
   get #answers(): boolean {

@@ -118,6 +118,7 @@ describe('base/sim/world', () => {
       sim.host('b').thaw()
       await sim.runFor(1)
       assert.equal(server.received.toString(), 'to b')
+      assert.equal(rpc.server.error?.code, 'unavailable', 'it hears that it was given up')
     })
 
     it('can be killed, and hears of nothing then', async () => {
