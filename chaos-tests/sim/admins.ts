@@ -104,7 +104,7 @@ async function configure(cluster: Cluster, name: string, value: string): Promise
   check(answer.responses[0]?.errorCode ?? -1, name)
 }
 
-/** The controller looked and said no: nothing has changed. */
+/** The controller looked at the topic and said no: nothing has changed. */
 function isRefusal(code: number): boolean {
-  return [3, 36, 37, 38, 39, 40, 42, 44].includes(code)
+  return [3, 36, 37].includes(code)
 }

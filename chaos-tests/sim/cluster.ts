@@ -70,6 +70,8 @@ export class SimCluster {
   readonly usualDiskLatencyUs: SimDisk['latencyUs'] | undefined
   /** Times at which a node began to serve, for the report. */
   readonly starts: { readonly node: number; readonly atMs: number; readonly tookMs: number }[] = []
+  /** Told of each node that begins to serve. */
+  onStarted: (node: SimNode, running: Node) => void = () => {}
   readonly #options: ClusterOptions
 
   constructor(seed: number | string, options: ClusterOptions) {
@@ -122,9 +124,9 @@ export class SimCluster {
     })
   }
 
-  /** With several nodes: whoever leads the Raft group. */
+  /** Whoever leads the Raft group, and knows it. */
   controller(): SimNode | undefined {
-    return this.running[0]
+    return this.running.find(({ id, running }) => running!.quorum.leaderId === id)
   }
 
   /** Takes a node's process up, now. Nothing when it is up. */
@@ -142,6 +144,7 @@ export class SimCluster {
       (running) => {
         if (!isCurrent()) return
         node.running = running
+        this.onStarted(node, running)
         node.startFailures = 0
         this.starts.push({ node: node.id, atMs: this.nowMs, tookMs: this.nowMs - startedMs })
       },

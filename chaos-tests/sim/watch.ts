@@ -17,6 +17,11 @@ export class Watch {
   constructor(cluster: SimCluster, recorder: Recorder) {
     this.#cluster = cluster
     this.#recorder = recorder
+    cluster.onStarted = ({ id }, running) => {
+      running.quorum.onLeadership((leads, epoch) => {
+        if (leads) this.#leads({ scope: 'raft', epoch, node: id, atMs: recorder.nowMs })
+      })
+    }
   }
 
   start(): void {
@@ -35,7 +40,7 @@ export class Watch {
     const atMs = this.#recorder.nowMs
     for (const { id, boots, running } of this.#cluster.running) {
       for (const partition of running!.partitions.all()) {
-        const scope = `${partition.topicId}-${partition.index}`
+        const scope = `${partition.topic}-${partition.index}/${partition.topicId}`
         if (partition.isLeader) this.#leads({ scope, epoch: partition.leaderEpoch, node: id, atMs })
         const offset = partition.highWatermark
         const key = `${scope}/${id}/${boots}`
