@@ -152,7 +152,7 @@ export class RaftCore {
   #retryMs(): number {
     const { random, timing, isLeaderDead } = this.state
     if (isLeaderDead) return timing.deadLeaderRetryMs / 3 + random.below(timing.deadLeaderRetryMs)
-    return timing.heartbeatMs + random.below(timing.electionTimeoutMinMs / 2)
+    return timing.heartbeatMs + random.below(Math.ceil(timing.electionTimeoutMinMs / 2))
   }
 
   #decide(): void {

@@ -12,14 +12,17 @@ export class Follower {
   readonly #state: RaftState
   /** Below it the log is the same as the leader's. */
   #verifiedEnd: number
-  #acknowledged = -1
+  #leaderCommit = 0
+  #acknowledged: number
   #isAnswerDue = false
   /** The last part that came; the storage takes it with the next ready. */
   incoming: SnapshotMessage | undefined = undefined
 
   constructor(state: RaftState) {
     this.#state = state
-    this.#verifiedEnd = state.log.commit
+    const { commit, durableEnd } = state.log
+    this.#verifiedEnd = commit
+    this.#acknowledged = Math.min(commit, durableEnd)
   }
 
   append(message: AppendMessage): void {
@@ -50,14 +53,15 @@ export class Follower {
     const last = entries.at(-1)
     const verified = last === undefined ? prevEnd : last.baseOffset + last.count
     this.#verifiedEnd = Math.max(this.#verifiedEnd, verified)
-    this.#commit(Math.min(message.commit, this.#verifiedEnd))
+    this.#leaderCommit = Math.max(this.#leaderCommit, message.commit)
     this.#isAnswerDue = true
   }
 
   heartbeat(message: HeartbeatMessage): void {
     const { log, leaderId, loopProgress } = this.#state
     // What the leader says here was acknowledged by this very log, so it is the same as his.
-    this.#commit(Math.min(message.commit, log.endOffset))
+    this.#verifiedEnd = Math.max(this.#verifiedEnd, Math.min(message.commit, log.endOffset))
+    this.#leaderCommit = Math.max(this.#leaderCommit, message.commit)
     this.#state.send(leaderId, {
       type: 'heartbeat-response',
       round: message.round,
@@ -66,11 +70,11 @@ export class Follower {
     })
   }
 
-  #commit(position: number): void {
+  /** Only what the own storage has taken: it may have no room for the rest. */
+  #commit(): void {
     const { log } = this.#state
-    if (position <= log.commit) return
-    log.commitTo(position)
-    this.#verifiedEnd = Math.max(this.#verifiedEnd, position)
+    const position = Math.min(this.#leaderCommit, this.#verifiedEnd, log.writtenEnd)
+    if (position > log.commit) log.commitTo(position)
   }
 
   snapshot(message: SnapshotMessage): void {
@@ -90,8 +94,9 @@ export class Follower {
     this.#verifiedEnd = Math.min(this.#verifiedEnd, this.#state.log.endOffset)
   }
 
-  /** Acknowledges what has become durable. */
+  /** Commits what was written meanwhile, acknowledges what has become durable. */
   flush(): void {
+    this.#commit()
     const { log, leaderId } = this.#state
     if (!this.#isAnswerDue || leaderId < 0) return
     const match = Math.min(this.#verifiedEnd, log.durableEnd)

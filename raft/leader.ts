@@ -199,13 +199,11 @@ export class Leader {
       return counts && isSameMember(voter, progress.member) ? progress.match : 0
     })
     if (reached <= log.commit || log.termAt(reached) !== term) return
-    const wasTermCommitted = this.isTermCommitted
     log.commitTo(reached)
     while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.endOffset <= reached) {
       this.#uncommittedBytes -= this.#uncommitted.shift()!.bytes
     }
     assert(this.#uncommittedBytes >= 0, 'bytes are counted once')
-    if (!wasTermCommitted && this.isTermCommitted) this.#nextHeartbeatMs = this.#state.nowMs
     this.maintain()
   }
 

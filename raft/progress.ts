@@ -26,7 +26,7 @@ export class Progress {
   /** Where the next message begins. */
   next: number
   state: 'probe' | 'replicate' | 'snapshot' = 'probe'
-  /** A probe is on its way. */
+  /** A probe, or a part of a snapshot, is on its way. */
   isPaused = false
   snapshot: SnapshotId | undefined = undefined
   /** Bytes of the snapshot that the other has. */
@@ -40,6 +40,7 @@ export class Progress {
   readonly #sent: Sent[] = []
   #sentBytes = 0
   #matchAtHeartbeat = -1
+  #heartbeatsPaused = 0
 
   constructor(nodeId: number, next: number, nowMs: number) {
     this.nodeId = nodeId
@@ -77,6 +78,12 @@ export class Progress {
     this.#forget()
   }
 
+  /** It was silent, and is heard again. */
+  wake(): void {
+    if (this.state === 'replicate') this.probeAt(this.match)
+    else this.isPaused = false
+  }
+
   sendSnapshot(id: SnapshotId): void {
     this.state = 'snapshot'
     this.snapshot = id
@@ -96,7 +103,12 @@ export class Progress {
       this.next = endOffset
       this.#sent.push({ endOffset, bytes })
       this.#sentBytes += bytes
-    } else this.isPaused = true
+    } else this.pause()
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.#heartbeatsPaused = 0
   }
 
   /** All below `match` is durable there. True when that is news. */
@@ -123,16 +135,18 @@ export class Progress {
    * lost: it is sent again.
    */
   retry(): void {
+    if (this.state !== 'replicate') {
+      this.#heartbeatsPaused = this.isPaused ? this.#heartbeatsPaused + 1 : 0
+      if (this.#heartbeatsPaused >= 2) this.isPaused = false
+      return
+    }
     const isStuck = this.#sent.length > 0 && this.#matchAtHeartbeat === this.match
     this.#matchAtHeartbeat = this.#sent.length > 0 ? this.match : -1
-    if (this.state !== 'replicate') this.isPaused = false
-    else if (isStuck) {
-      this.#matchAtHeartbeat = -1
-      this.probeAt(this.match)
-    }
+    if (isStuck) this.probeAt(this.match)
   }
 
   #forget(): void {
+    this.#matchAtHeartbeat = -1
     this.#sent.length = 0
     this.#sentBytes = 0
   }

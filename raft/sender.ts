@@ -62,8 +62,10 @@ export class Sender {
 
   /** Something came from a member in this term: whoever it is, it follows. */
   heard(message: Message): Progress {
-    const { nowMs, log } = this.#state
+    const { nowMs, log, timing } = this.#state
     const progress = this.add(message.from)
+    // What was sent to it while it was silent did not arrive.
+    if (nowMs - progress.lastHeardMs > 2 * timing.heartbeatMs) progress.wake()
     progress.lastHeardMs = nowMs
     if (progress.directoryId !== message.directoryId) {
       if (progress.directoryId === '') progress.directoryId = message.directoryId
@@ -118,7 +120,8 @@ export class Sender {
     if (!isSameSnapshot(progress.snapshot, response.snapshot)) return
     progress.snapshotPosition = Math.min(response.position, response.snapshot.sizeBytes)
     // All is there: the next word is the answer to an append.
-    progress.isPaused = response.position >= response.snapshot.sizeBytes
+    if (response.position >= response.snapshot.sizeBytes) progress.pause()
+    else progress.isPaused = false
   }
 
   heartbeats(round: number): void {
@@ -155,6 +158,8 @@ export class Sender {
       }
       if (progress.state === 'replicate' && progress.next >= log.writtenEnd) break
       if (progress.state === 'probe') {
+        // In a moment there is something to send with it.
+        if (progress.next >= log.writtenEnd && log.writtenEnd < log.endOffset) return
         if (progress.next > log.startOffset) {
           const at = log.boundaryAt(Math.min(progress.next, log.writtenEnd))
           progress.probeAt(Math.max(at, progress.match))
@@ -209,6 +214,6 @@ export class Sender {
       position,
       data: length > 0 ? storage.readSnapshot(snapshot, position, length) : Buffer.alloc(0),
     })
-    progress.isPaused = true
+    progress.pause()
   }
 }
