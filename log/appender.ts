@@ -36,6 +36,7 @@ import { abortedBy, replayBatch } from './replay.ts'
 import { rollAfterMs } from './retention.ts'
 import { RELATIVE_OFFSET_MAX } from './segment.ts'
 import { makeFile, writeSnapshot } from './segment-files.ts'
+import { saveGaps } from './segment-indexes.ts'
 import { TIME_ENTRY_BYTES } from './time-index.ts'
 import { type Marker, readMarker } from './transactions.ts'
 
@@ -119,6 +120,10 @@ export class Appender {
   ): void {
     const state = this.#state
     const { verdict } = state.shared
+    if (context.leaderEpoch < state.epochs.latest) {
+      // No CRC covers the epoch of a batch, so damage may have put one there that never was.
+      throw new StorageError('UNKNOWN', state.directory, 'append, below its latest epoch, to')
+    }
     const isClient = context.origin === 'client'
     this.#rules.isClient = isClient
     this.#rules.allowsZstd = context.allowsZstd
@@ -227,7 +232,7 @@ export class Appender {
       const maxTimestampMs = maxTimestampAt(source, at)
       const reach = lastOffset - state.logEndOffset
       if (this.#mustRoll(size, reach, maxTimestampMs, nowMs)) this.roll(nowMs)
-      if (firstOffset > state.logEndOffset) state.active.hasGaps = true
+      if (firstOffset > state.logEndOffset) this.#noteGap()
       const epoch = leaderEpochAt(source, at)
       this.#put(source, at, size, firstOffset, lastOffset, maxTimestampMs, epoch)
       if (this.#gathered > 0) this.#mark.hasProducers = true
@@ -237,6 +242,15 @@ export class Appender {
       state.parts.probe.appendedBatches++
       state.parts.probe.appendedBytes += size
     }
+  }
+
+  /** Before the gap itself is written: see makeGapsDurable. */
+  #noteGap(): void {
+    const { active, parts } = this.#state
+    active.hasGaps = true
+    if (active.areGapsSaid) return
+    saveGaps(active, parts.disk)
+    this.#state.isDirectoryDirty = true
   }
 
   /** The batch is at the end of the log when this returns; when it throws, it is not. */

@@ -74,6 +74,11 @@ export class LogDirectory {
     return this.#names.request()
   }
 
+  /** The checkpoints that could not be believed. */
+  damagedTables(): CheckpointTable[] {
+    return this.#tables.filter(({ wasIntact }) => !wasIntact)
+  }
+
   /** What a start has to believe of a log; -1: not known. */
   recoveryPointOf(name: string): number {
     return this.recoveryPoints.wasIntact ? (this.recoveryPoints.get(name) ?? 0) : -1

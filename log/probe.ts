@@ -33,6 +33,8 @@ export class LogProbe {
   rebuiltIndexes = 0
   rebuiltSnapshots = 0
   rebuiltCheckpoints = 0
+  /** Checkpoints of a log directory, and ids of topics, that were damaged: nothing can make them again. */
+  damagedCheckpoints = 0
   /** Look-ups that found a wrong index entry and went on without it. */
   distrustedIndexEntries = 0
   /** Logs out of service after a failed write or sync. */

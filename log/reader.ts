@@ -22,6 +22,7 @@ import type { ReadPlan } from './read-plan.ts'
 import { Found, Segment } from './segment.ts'
 
 const HINTS = 8
+const SAID_MAX = 100
 /** So far behind the end, a read is likely to touch the disk. */
 const COLD_BYTES = 67_108_864
 
@@ -37,6 +38,8 @@ export class LogReader {
   #hints: (Hint | undefined)[] | undefined = undefined
   #nextHint = 0
   #found: Found | undefined = undefined
+  /** Damaged places that were said. */
+  readonly #said = new Set<string>()
 
   constructor(state: LogState) {
     this.#state = state
@@ -86,7 +89,7 @@ export class LogReader {
       segments[++i]!.find(fromOffset, found)
     if (found.outcome === 'damaged') {
       plan.error = CORRUPT_MESSAGE
-      parts.probe.corruptReads++
+      this.#say(segments[i]!, found.position, 'no batch can be made out')
       return
     }
     if (found.outcome === 'beyond' || found.baseOffset >= limit) return
@@ -226,7 +229,7 @@ export class LogReader {
         ? this.#fault(segment, target, at, size, position, expected, at === start && isFirst)
         : 'a batch has an impossible length'
       if (fault !== undefined) {
-        probe.corruptReads++
+        this.#say(segment, position, fault)
         if (at === start && isFirst) throw new CorruptionError(segment.file.path, fault)
         break
       }
@@ -243,6 +246,18 @@ export class LogReader {
     probe.readBytes += at - start
     this.#remember(expected, segment, position)
     return at - start
+  }
+
+  /** Each place once: readers will come back to it. */
+  #say(segment: Segment, position: number, fault: string): void {
+    const { probe, logger } = this.#state.parts
+    probe.corruptReads++
+    const place = `${segment.baseOffset}/${position}`
+    if (this.#said.has(place) || this.#said.size === SAID_MAX) return
+    this.#said.add(place)
+    const { baseOffset } = segment
+    const fields = { ...this.#state.fields(), baseOffset, position, fault }
+    logger.error('Damaged records were met. They are not served.', fields)
   }
 
   /** What is wrong with a whole batch; undefined when it may be served. */

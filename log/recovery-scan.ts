@@ -15,13 +15,14 @@ import { type ScanEnd, scanSegment, type VisitBatch } from './scan.ts'
 import type { Segment } from './segment.ts'
 import {
   makeFile,
+  makeGapsDurable,
   removeIfThere,
   removeIndexes,
   removeSegment,
   snapshotPath,
   writeSnapshot,
 } from './segment-files.ts'
-import { forgetIndexes, forgetSaved, loadSaved } from './segment-indexes.ts'
+import { forgetIndexes, forgetSaved, loadSaved, mayHaveGaps } from './segment-indexes.ts'
 
 interface TailStart {
   readonly segmentIndex: number
@@ -43,10 +44,13 @@ export async function recoverTail(
     forgetSaved(segment)
     listing.summed.delete(segment.baseOffset)
     segment.aborted = []
+    segment.hasGaps = mayHaveGaps(segment, state.parts.disk)
   }
   await producersAt(state, start.offset, state.producers, listing.snapshots)
-  state.epochs.truncateFromEnd(Math.max(start.offset, 0))
+  // Where it is not known what was durable, the file still knows of epochs that compaction emptied.
+  if (isKnown) state.epochs.truncateFromEnd(Math.max(start.offset, 0))
   const end = await new Tail(state, recoveryPoint, isKnown).scan(start)
+  state.epochs.truncateFromEnd(end)
   state.active.nextOffset = end
   state.logEndOffset = end
   if (end < recoveryPoint) goOnBehind(state, recoveryPoint, end)
@@ -64,7 +68,7 @@ async function findStart(state: LogState, recoveryPoint: number): Promise<TailSt
   const before = state.segments[next - 1]
   if (before !== undefined && isComplete(before, disk)) {
     before.areIndexesDurable = false // it may have been closed after the checkpoint
-    startAnew(state.segments[next]!)
+    startAnew(state.segments[next]!, disk)
     return { segmentIndex: next, position: 0, offset: recoveryPoint }
   }
   // The one that ends at the recovery point too, for the same reason.
@@ -79,7 +83,7 @@ async function findStart(state: LogState, recoveryPoint: number): Promise<TailSt
       return { segmentIndex, ...start }
     }
   }
-  startAnew(segment)
+  startAnew(segment, disk)
   return { segmentIndex, position: 0, offset: segment.baseOffset }
 }
 
@@ -95,11 +99,11 @@ function isComplete(segment: Segment, disk: Disk): boolean {
   return isRight
 }
 
-function startAnew(segment: Segment): void {
+function startAnew(segment: Segment, disk: Disk): void {
   forgetIndexes(segment)
   forgetSaved(segment)
   segment.aborted = []
-  segment.hasGaps = false
+  segment.hasGaps = mayHaveGaps(segment, disk)
   segment.needsRebuild = false
 }
 
@@ -165,7 +169,7 @@ class Tail {
         await this.#cut(i, end.position, offset)
         return offset
       }
-      if (!this.#segment.hasGaps && !this.#state.config.isCompacted && offset < next.baseOffset) {
+      if (!this.#segment.hasGaps && offset < next.baseOffset) {
         this.#damaged(offset, next.baseOffset)
       }
       offset = Math.max(offset, next.baseOffset)
@@ -184,7 +188,7 @@ class Tail {
     this.#segment = segment
     this.#expected = offset
     const isLast = i === this.#state.segments.length - 1
-    let from = { position, offset, epoch, allowsGaps: this.#allowsGaps(segment) }
+    let from = { position, offset, epoch, allowsGaps: segment.hasGaps }
     for (;;) {
       const end = await scanSegment(segment, from, this.#visit)
       this.#state.parts.probe.recoveredBytes += end.position - from.position
@@ -203,10 +207,6 @@ class Tail {
       this.#expected = next.baseOffset
       from = { ...from, position: next.position, offset: next.baseOffset, epoch: end.epoch }
     }
-  }
-
-  #allowsGaps(segment: Segment): boolean {
-    return segment.hasGaps || this.#state.config.isCompacted
   }
 
   #isTail(end: ScanEnd): boolean {
@@ -299,6 +299,7 @@ async function syncAll(state: LogState, first: number, recoveryPoint: number): P
     }
     if (!state.parts.disk.exists(segment.file.path)) continue
     if (segment.baseOffset >= recoveryPoint) state.isDirectoryDirty = true
+    if (segment.hasGaps) await makeGapsDurable(state, segment)
     const file = segment.file.pin()
     try {
       await file.sync()

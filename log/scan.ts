@@ -15,7 +15,7 @@ import {
   RECORDS_AT,
 } from './format.ts'
 import { resync } from './resync.ts'
-import type { Segment } from './segment.ts'
+import { RELATIVE_OFFSET_MAX, type Segment } from './segment.ts'
 
 const CHUNK_BYTES = 1_048_576
 
@@ -55,6 +55,7 @@ export async function scanSegment(
   visit: VisitBatch,
 ): Promise<ScanEnd> {
   const total = segment.writtenBytes
+  const lastMax = Math.min(segment.nextOffset - 1, segment.baseOffset + RELATIVE_OFFSET_MAX)
   let { position, offset, epoch } = start
   let chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, Math.max(RECORDS_AT, total - position)))
   const end = (isDamaged: boolean): ScanEnd => ({ position, offset, epoch, isDamaged })
@@ -67,6 +68,7 @@ export async function scanSegment(
       if (size < RECORDS_AT || position + size > total) return end(true)
       if (at + size > length) break
       if (!isGood(chunk, at, size, offset, epoch, start.allowsGaps)) return end(true)
+      if (baseOffsetAt(chunk, at) + lastOffsetDeltaAt(chunk, at) > lastMax) return end(true)
       const baseOffset = baseOffsetAt(chunk, at)
       const lastOffset = baseOffset + lastOffsetDeltaAt(chunk, at)
       epoch = leaderEpochAt(chunk, at)

@@ -6,7 +6,7 @@ import type { LogState } from './log-state.ts'
 import { decodeSnapshot, encodeSnapshot } from './producer-snapshot.ts'
 import type { Producers } from './producers.ts'
 import { LOG_SUFFIX, type Segment, segmentName } from './segment.ts'
-import { INDEX_SUFFIXES } from './segment-indexes.ts'
+import { forgetSums, INDEX_SUFFIXES, SUMS_SUFFIX, saveGaps } from './segment-indexes.ts'
 
 export const SNAPSHOT_SUFFIX = '.snapshot'
 
@@ -50,13 +50,22 @@ export async function removeSegment(state: LogState, segment: Segment): Promise<
   segment.file.isDirty = false
   segment.file.close()
   const { disk } = state.parts
-  await removeIfThere(state, segment.stem + LOG_SUFFIX)
-  await removeIndexes(state, segment)
+  for (const suffix of [LOG_SUFFIX, ...INDEX_SUFFIXES]) {
+    await removeIfThere(state, segment.stem + suffix)
+  }
   assert(!disk.exists(segment.stem + LOG_SUFFIX), 'a removed file is gone')
 }
 
+/** Of a segment that stays. That it has gaps must not be forgotten for a moment. */
 export async function removeIndexes(state: LogState, segment: Segment): Promise<void> {
-  for (const suffix of INDEX_SUFFIXES) await removeIfThere(state, segment.stem + suffix)
+  const { disk } = state.parts
+  const keepsSums = segment.hasGaps && disk.exists(segment.stem + SUMS_SUFFIX)
+  if (keepsSums) forgetSums(segment, disk)
+  for (const suffix of INDEX_SUFFIXES) {
+    if (suffix !== SUMS_SUFFIX || !keepsSums) await removeIfThere(state, segment.stem + suffix)
+  }
+  segment.areGapsSaid = keepsSums
+  segment.areGapsDurable = false
 }
 
 export async function removeIfThere(state: LogState, path: string): Promise<void> {
@@ -79,6 +88,17 @@ export async function syncFile(state: LogState, path: string): Promise<void> {
   } finally {
     file.close()
   }
+}
+
+/**
+ * Before records behind a gap count as durable: a start would take the gap for the end of the log.
+ * The caller syncs the names, which may begin at once.
+ */
+export async function makeGapsDurable(state: LogState, segment: Segment): Promise<void> {
+  saveGaps(segment, state.parts.disk)
+  state.isDirectoryDirty = true
+  await syncFile(state, segment.stem + SUMS_SUFFIX)
+  segment.areGapsDurable = true
 }
 
 /** Offsets of the snapshot files, rising. */

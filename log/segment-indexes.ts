@@ -19,6 +19,20 @@ export const TIME_INDEX_SUFFIX = '.timeindex'
 export const ABORTED_SUFFIX = '.txnindex'
 export const SUMS_SUFFIX = '.sums'
 export const INDEX_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, ABORTED_SUFFIX, SUMS_SUFFIX]
+/** They vouch for no byte of a segment that may have gaps. */
+const SUMS_OF_NOTHING: Sums = {
+  logBytes: 0,
+  nextOffset: 0,
+  maxTimestampMs: -1,
+  maxTimestampOffset: -1,
+  gaps: 1,
+  indexBytes: 0,
+  indexCrc: 0,
+  timeIndexBytes: 0,
+  timeIndexCrc: 0,
+  abortedBytes: 0,
+  abortedCrc: 0,
+}
 /** For segments whose interval is not known any more. */
 const REBUILD_INTERVAL_BYTES = 4096
 
@@ -58,14 +72,37 @@ export function saveIndexes(segment: Segment, disk: Disk, suffix: string): void 
     saved.abortedCrc = crc32c(tail, 0, tail.length, saved.abortedCrc)
     saved.aborted = aborted.length
   }
+  writeSums(segment, disk, sumsOf(segment), suffix)
+  saved.logBytes = segment.writtenBytes
+}
+
+function writeSums(segment: Segment, disk: Disk, sums: Sums, suffix = ''): void {
   const file = disk.open(segment.stem + SUMS_SUFFIX + suffix, 'write')
-  const sums = encodeSums(sumsOf(segment))
+  const bytes = encodeSums(sums)
   try {
-    file.write(sums, 0, sums.length, 0)
+    file.write(bytes, 0, bytes.length, 0)
   } finally {
     file.close()
   }
-  saved.logBytes = segment.writtenBytes
+  segment.areGapsSaid = sums.gaps === 1
+}
+
+/** The sums on disk say that there may be gaps, whatever else they say. Not synced. */
+export function saveGaps(segment: Segment, disk: Disk): void {
+  if (segment.areGapsSaid) return
+  const before = readSums(segment, disk)
+  writeSums(segment, disk, before === undefined ? SUMS_OF_NOTHING : { ...before, gaps: 1 })
+}
+
+/** The sums vouch for nothing any more. */
+export function forgetSums(segment: Segment, disk: Disk): void {
+  writeSums(segment, disk, SUMS_OF_NOTHING)
+}
+
+/** Before a segment is read: a gap in it may be where compaction was, and not where it ends. */
+export function mayHaveGaps(segment: Segment, disk: Disk): boolean {
+  const bytes = readIfThere(disk, segment.stem + SUMS_SUFFIX)
+  return bytes !== undefined && decodeSums(bytes)?.gaps !== 0
 }
 
 function writeTail(disk: Disk, path: string, tail: Buffer, position: number): void {
@@ -208,4 +245,5 @@ export function forgetSaved(segment: Segment): void {
   saved.indexCrc = saved.timeCrc = saved.abortedCrc = 0
   saved.logBytes = -1
   segment.areIndexesDurable = false
+  segment.areGapsSaid = segment.areGapsDurable = false
 }

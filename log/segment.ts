@@ -72,6 +72,9 @@ export class Segment {
   createdMs: number
   /** A record of compaction or of a leader's: offsets may be missing between batches. */
   hasGaps = false
+  /** The sums on disk say that there may be gaps, so that a start takes none for the end of the log. */
+  areGapsSaid = false
+  areGapsDurable = false
   /** Takes no more appends. */
   isSealed = false
   /** No longer part of the log: readers look again. */

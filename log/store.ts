@@ -80,6 +80,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #directories: readonly LogDirectory[]
   readonly #logs = new Map<string, PartitionLog>()
   readonly #failed: FailedLog[] = []
+  /** Said once, however often they are looked at. */
+  readonly #damagedIds = new Set<string>()
   readonly #removals = new Set<Promise<void>>()
   readonly #deletions = new Map<string, Promise<void>>()
   readonly #flushes: FlushSchedule
@@ -125,7 +127,18 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
       for (const directory of directories) directory.release()
       throw error
     }
-    return new LogStore(options, directories)
+    const store = new LogStore(options, directories)
+    store.#sayDamage()
+    return store
+  }
+
+  #sayDamage(): void {
+    for (const { path } of this.#directories.flatMap((one) => one.damagedTables())) {
+      this.probe.damagedCheckpoints++
+      this.#parts.logger.error('A checkpoint of a log directory is damaged: it is left out.', {
+        path,
+      })
+    }
   }
 
   /** Opens every log found, few at a time. One that can't be opened is in `failedLogs`. */
@@ -191,16 +204,24 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
         if (DELETED.test(name)) this.#removeLater(`${path}/${name}`)
         const match = NAME.exec(name)
         if (match === null || DELETED.test(name) || match[1] === METADATA_TOPIC) continue
-        const metadata = readIfThere(disk, `${path}/${name}/${PARTITION_METADATA}`)
-        found.push({
-          topic: match[1]!,
-          partition: Number(match[2]),
-          parent: path,
-          topicId: metadata === undefined ? undefined : parseTopicId(metadata.toString('utf8')),
-        })
+        const topicId = this.#topicIdIn(`${path}/${name}`)
+        found.push({ topic: match[1]!, partition: Number(match[2]), parent: path, topicId })
       }
     }
     return found
+  }
+
+  #topicIdIn(directory: string): string | undefined {
+    const { disk, logger } = this.#parts
+    const path = `${directory}/${PARTITION_METADATA}`
+    const text = readIfThere(disk, path)?.toString('utf8')
+    const topicId = text === undefined ? undefined : parseTopicId(text)
+    if (text !== undefined && topicId === undefined && !this.#damagedIds.has(path)) {
+      this.#damagedIds.add(path)
+      this.probe.damagedCheckpoints++
+      logger.error('The topic of a log is not known: its id is damaged.', { path })
+    }
+    return topicId
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {

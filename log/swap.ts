@@ -36,8 +36,14 @@ export async function finishSwaps(state: LogState, names: readonly string[]): Pr
   }
   for (const name of names) {
     if (!name.endsWith(SWAP_SUFFIX) || swaps.includes(name)) continue
-    if (!disk.exists(`${state.directory}/${name}`)) continue
-    await removeIfThere(state, `${state.directory}/${name}`)
+    const path = `${state.directory}/${name}`
+    if (!disk.exists(path)) continue
+    // Of a replacement whose log file is in its place already, or of one that never got so far:
+    // then the old indexes are still there.
+    const place = path.slice(0, -SWAP_SUFFIX.length)
+    const stem = path.slice(0, state.directory.length + 21)
+    if (disk.exists(stem + LOG_SUFFIX) && !disk.exists(place)) disk.rename(path, place)
+    else await removeIfThere(state, path)
     isChanged = true
   }
   if (isChanged) await state.syncNames()

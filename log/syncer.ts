@@ -8,6 +8,7 @@ import { assert } from '../base/assert.ts'
 import type { Flushable } from './flush-schedule.ts'
 import type { LogState } from './log-state.ts'
 import type { Segment } from './segment.ts'
+import { makeGapsDurable } from './segment-files.ts'
 
 /** Write-back is kept flowing: a sync in the background per so many bytes, whatever the policy. */
 const BACKGROUND_SYNC_BYTES = 16_777_216
@@ -67,8 +68,11 @@ export class Syncer {
     try {
       for (let i = state.segments.length - 1; i >= 0; i--) {
         const segment = state.segments[i]!
-        if (segment.writtenBytes > segment.syncedBytes) work.push(syncSegment(segment))
-        else if (segment.nextOffset <= state.syncedOffset) break
+        if (segment.writtenBytes > segment.syncedBytes) {
+          work.push(syncSegment(segment))
+          const areGapsNews = segment.hasGaps && !segment.areGapsDurable
+          if (areGapsNews) work.push(makeGapsDurable(state, segment))
+        } else if (segment.nextOffset <= state.syncedOffset) break
       }
       if (state.isDirectoryDirty) work.push(state.syncNames())
       await Promise.all(work)

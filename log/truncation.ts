@@ -10,6 +10,7 @@ import { rebuildProducers } from './rebuild.ts'
 import { Found, type Segment } from './segment.ts'
 import {
   makeFile,
+  makeGapsDurable,
   removeIfThere,
   removeIndexes,
   removeSegment,
@@ -47,6 +48,10 @@ export async function truncateLog(state: LogState, offset: number): Promise<void
     }
   }
   shorten(segment, position, endOffset)
+  if (segment.hasGaps && !segment.isEmpty) {
+    await makeGapsDurable(state, segment)
+    await state.syncNames()
+  }
   await settle(state, endOffset)
 }
 
