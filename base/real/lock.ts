@@ -100,6 +100,8 @@ function startOf(pid: number): string {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The second field, the program's name, may hold anything but its last ')'.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // Dead, and its parent (often one that never looks, in a container) has not taken note.
+    if (fields[0] === 'Z' || fields[0] === 'X') return ''
     return `${boot}/${fields[19]}`
   } catch {
     return ''

@@ -1,0 +1,300 @@
+/*
+ * Damage: random bytes of a node's directory are changed while it is stopped (or runs), in every
+ * kind of file. What is read afterwards is true or is refused; the other partitions are whole; and
+ * the node's log or its metrics say that something was found.
+ *
+ *   node dist/chaos-tests/durability/flips.js --flips 1000 [--seed S] [--per-start 8]
+ */
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  fetchAnswer,
+  fetchFrame,
+  produceError,
+  produceFrame,
+  recordBatch,
+  recordValues,
+} from '../cluster/frames.ts'
+import { prepareServer, type ServerProcess, sleep } from '../cluster/processes.ts'
+import { ask, makeTopic } from '../cluster/wire.ts'
+
+const TOPIC = 'flips'
+const PARTITIONS = 8
+const BATCHES = 240
+const PER_BATCH = 10
+const VALUE_BYTES = 1000
+const READY_LIMIT_MS = 30_000
+const FETCH_BYTES = 4 * 1024 * 1024
+const KAFKA_STORAGE_ERROR = 56
+/** A sentence of the program, or a line of the log. */
+const EVIDENCE =
+  /^odradek: |damage|corrupt|checksum|crc|rebuilt|made again|not be read|can't be|can not be opened|distrust|cut off|truncat|unreadable|not served|broken/im
+
+interface Flip {
+  readonly path: string
+  readonly position: number
+  /** Directory name of the partition; undefined for what belongs to the whole node. */
+  readonly owner: string | undefined
+}
+
+interface Tally {
+  readonly faults: string[]
+  refusedStarts: number
+  refusedReads: number
+  saidStarts: number
+  quietStarts: number
+  readonly byKind: Map<string, number>
+}
+
+/** mulberry32: small, and the same for the same seed. */
+function seeded(seed: number): (below: number) => number {
+  let state = seed >>> 0
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) % below
+  }
+}
+
+const expectedValue = (partition: number, offset: number): string =>
+  `${partition}:${offset}:`.padEnd(VALUE_BYTES, `${(partition * 31 + offset * 7) % 1000} `)
+
+async function fill(port: number): Promise<void> {
+  await makeTopic(port, {
+    name: TOPIC,
+    partitions: PARTITIONS,
+    configs: { 'segment.bytes': '1048576' },
+  })
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    // makeTopic wrote one record of its own: offsets begin at 1.
+    for (let batch = 0; batch < BATCHES; batch++) {
+      const first = 1 + batch * PER_BATCH
+      const values = Array.from({ length: PER_BATCH }, (_, i) =>
+        Buffer.from(expectedValue(partition, first + i)),
+      )
+      const records = recordBatch({
+        values,
+        producerId: 1000 + partition,
+        producerEpoch: 0,
+        baseSequence: batch * PER_BATCH,
+      })
+      const answer = await ask(port, produceFrame(TOPIC, partition, records, -1))
+      if (answer === undefined) throw new Error('a produce got no answer')
+      const { error, offset } = produceError(answer, 0)
+      if (error !== 0 || offset !== first) throw new Error(`produce: ${error} at ${offset}`)
+    }
+  }
+}
+
+/** Every file of the node that holds something. */
+function filesOf(directory: string): string[] {
+  const found: string[] = []
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name)
+    if (entry.isFile() && entry.name !== '.lock' && statSync(path).size > 0) found.push(path)
+  }
+  return found.sort()
+}
+
+const kindOf = (path: string): string => {
+  if (basename(dirname(path)) === '__cluster_metadata-0') return 'metadata log'
+  return /\.(log|index|timeindex|txnindex|snapshot|checkpoint)$/.exec(path)?.[1] ?? basename(path)
+}
+
+/** At most one per partition and one of the whole node; each kind of file is as likely as another. */
+function choose(directory: string, count: number, random: (below: number) => number): Flip[] {
+  const byKind = new Map<string, string[]>()
+  for (const path of filesOf(directory)) {
+    const paths = byKind.get(kindOf(path)) ?? []
+    paths.push(path)
+    byKind.set(kindOf(path), paths)
+  }
+  const kinds = [...byKind.keys()].sort()
+  const taken = new Set<string | undefined>()
+  const flips: Flip[] = []
+  for (let tries = 0; flips.length < count && tries < 50 * count; tries++) {
+    // Half of them in records: there is most to lose.
+    const kind = random(2) === 0 ? 'log' : kinds[random(kinds.length)]!
+    const paths = byKind.get(kind)!
+    const path = paths[random(paths.length)]!
+    const parent = basename(dirname(path))
+    const owner = parent.startsWith(`${TOPIC}-`) ? parent : undefined
+    if (taken.has(owner)) continue
+    taken.add(owner)
+    const position = random(statSync(path).size)
+    const bytes = readFileSync(path)
+    bytes[position]! ^= 1 + random(255)
+    writeFileSync(path, bytes)
+    flips.push({ path, position, owner })
+  }
+  return flips
+}
+
+/** Resolves true when it serves, false when the process has ended. */
+async function comesUp(server: ServerProcess): Promise<boolean> {
+  await server.launch()
+  try {
+    await Promise.race([
+      server.waitUntilReady(),
+      sleep(READY_LIMIT_MS).then(() => Promise.reject(new Error('late'))),
+    ])
+    return true
+  } catch (error) {
+    if ((error as Error).message === 'late') throw new Error('neither ready nor ended')
+    return false
+  }
+}
+
+interface Reading {
+  readonly faults: string[]
+  readonly refused: number
+  readonly missing: number
+}
+
+/** Reads a partition to its end, around what is refused. */
+async function readPartition(port: number, partition: number): Promise<Reading> {
+  const { frame, offsetPosition } = fetchFrame(TOPIC, partition, FETCH_BYTES)
+  const faults: string[] = []
+  const end = 1 + BATCHES * PER_BATCH
+  let refused = 0
+  let count = 0
+  for (let offset = 1; offset < end; ) {
+    frame.writeBigInt64BE(BigInt(offset), offsetPosition)
+    const answer = await ask(port, frame)
+    if (answer === undefined) {
+      faults.push(`partition ${partition}: no answer at ${offset}`)
+      break
+    }
+    const { error, highWatermark, recordBytes, recordsPosition } = fetchAnswer(answer, 0)
+    if (error === KAFKA_STORAGE_ERROR) {
+      refused++
+      offset += PER_BATCH - ((offset - 1) % PER_BATCH)
+      continue
+    }
+    if (error !== 0) {
+      faults.push(`partition ${partition}: error ${error} at ${offset}`)
+      break
+    }
+    const before = offset
+    for (const record of recordValues(answer, recordsPosition, recordsPosition + recordBytes)) {
+      if (record.offset < offset) continue
+      if (record.offset !== offset) faults.push(`partition ${partition}: a hole at ${offset}`)
+      if (record.value.toString() !== expectedValue(partition, record.offset)) {
+        faults.push(`partition ${partition}: offset ${record.offset} was served and is wrong`)
+      }
+      offset = record.offset + 1
+      count++
+    }
+    if (offset === before) {
+      if (offset < highWatermark) faults.push(`partition ${partition}: nothing at ${offset}`)
+      break
+    }
+  }
+  return { faults: faults.slice(0, 3), refused, missing: end - 1 - count }
+}
+
+async function found(http: number): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${http}/metrics`)
+  let sum = 0
+  for (const line of (await response.text()).split('\n')) {
+    const isCount = /^odradek_log_(corruptions_total|failed)\b/.test(line)
+    if (isCount) sum += Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return sum
+}
+
+/** One start with damage: what is served, what is said. */
+async function round(server: ServerProcess, flips: readonly Flip[], tally: Tally): Promise<void> {
+  const where = flips
+    .map(({ path, position }) => `${relative(server.dataDirectory, path)}@${position}`)
+    .join(' ')
+  const fault = (text: string) => tally.faults.push(`${text} (${where})`)
+  const logBefore = server.logTail(1_000_000).length
+  const said = () => EVIDENCE.test(server.logTail(1_000_000).slice(logBefore))
+  if (!(await comesUp(server))) {
+    tally.refusedStarts++
+    if (flips.every(({ owner }) => owner !== undefined)) fault('the node did not start')
+    else if (!said()) fault('the node did not start and did not say why')
+    return
+  }
+  const damaged = new Set(flips.map(({ owner }) => owner))
+  let missing = 0
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const reading = await readPartition(server.ports.kafka, partition)
+    for (const text of reading.faults) fault(text)
+    tally.refusedReads += reading.refused
+    missing += reading.missing
+    const mayLack = damaged.has(`${TOPIC}-${partition}`)
+    if (reading.missing > 0 && !mayLack) {
+      fault(`partition ${partition} was not damaged and lacks ${reading.missing} records`)
+    }
+  }
+  const isSaid = said() || (await found(server.ports.http)) > 0
+  if (isSaid) tally.saidStarts++
+  else tally.quietStarts++
+  if (missing > 0 && !isSaid) fault(`${missing} records are missing and nothing is said`)
+}
+
+function parseFlags() {
+  const { values } = parseArgs({
+    options: {
+      flips: { type: 'string', default: '1000' },
+      seed: { type: 'string' },
+      'per-start': { type: 'string', default: '8' },
+    },
+  })
+  const seed = Number(values.seed ?? Date.now() % 1_000_000)
+  return { flips: Number(values.flips), perStart: Number(values['per-start']), seed }
+}
+
+async function main(): Promise<void> {
+  const flags = parseFlags()
+  const print = (line: string) => process.stdout.write(`${line}\n`)
+  const server = await prepareServer({ peer: 'odradek' })
+  print(`seed ${flags.seed}, ${flags.flips} flips, ${server.directory}`)
+  await server.start()
+  await fill(server.ports.kafka)
+  // Two states to damage: after kill -9, and after a stop in order.
+  const states = [join(server.directory, 'killed'), join(server.directory, 'stopped')]
+  await server.kill()
+  cpSync(server.dataDirectory, states[0]!, { recursive: true })
+  await server.start()
+  await server.stop()
+  cpSync(server.dataDirectory, states[1]!, { recursive: true })
+  const random = seeded(flags.seed)
+  const tally: Tally = {
+    faults: [],
+    refusedStarts: 0,
+    refusedReads: 0,
+    saidStarts: 0,
+    quietStarts: 0,
+    byKind: new Map(),
+  }
+  let done = 0
+  for (let start = 0; done < flags.flips; start++) {
+    rmSync(server.dataDirectory, { recursive: true, force: true })
+    cpSync(states[start % 2]!, server.dataDirectory, { recursive: true })
+    const flips = choose(server.dataDirectory, flags.perStart, random)
+    for (const { path } of flips) {
+      tally.byKind.set(kindOf(path), (tally.byKind.get(kindOf(path)) ?? 0) + 1)
+    }
+    await round(server, flips, tally)
+    await server.kill()
+    done += flips.length
+    if (start % 10 === 9) print(`${done} flips, ${tally.faults.length} faults`)
+  }
+  for (const [kind, count] of [...tally.byKind].sort()) print(`  ${kind}: ${count}`)
+  print(
+    `${tally.saidStarts} starts said it, ${tally.quietStarts} had nothing to say, ` +
+      `${tally.refusedStarts} were refused; ${tally.refusedReads} reads refused`,
+  )
+  for (const fault of tally.faults.slice(0, 40)) print(`FAIL ${fault}`)
+  await server.remove()
+  const isGood = tally.faults.length === 0
+  print(`${isGood ? 1 : 0} passed, ${isGood ? 0 : 1} failed`)
+  process.exit(isGood ? 0 : 1)
+}
+
+await main()
