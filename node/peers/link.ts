@@ -44,8 +44,10 @@ const HELLO_WITHIN_MS = 1000
 /** The first call after a break comes at once: a process that dies closes its sockets in any order. */
 const RETRY_AFTER_MS: readonly number[] = [10, 25, 50, 100, 200, 400]
 const RETRY_REFUSED_AFTER_MS = 1000
-/** A connection that falls silent is kept this long at least, and may have been silent all the time. */
-const SILENT_BEFORE_DOWN_MS = 400
+/** How long a connection that falls silent is kept. */
+const SILENT_BEFORE_DOWN_MS_MIN = 400
+const SILENT_BEFORE_DOWN_MS_MAX = 1000
+const OFTEN_MS = 500
 /** Who is dead is said again, to those who did not care before. */
 const DEAD_AGAIN_AFTER_MS = 1000
 
@@ -62,8 +64,6 @@ export class PeerLink {
   isUp = false
   /** Nothing listens at its address, since the last attempt. */
   isRefusing = false
-  /** When something came from it; monotonic. The pulse is silent: others have to say it. */
-  heardAtMs = Number.NEGATIVE_INFINITY
   readonly #parts: LinkParts
   readonly #events: LinkEvents
   readonly #channels = new Map<Lane, RpcPeer>()
@@ -72,6 +72,9 @@ export class PeerLink {
   #timer: Timer | undefined
   #attempts = 0
   #downAtMs = 0
+  /** When the last two messages came. */
+  #heardAtMs = 0
+  #heardBeforeMs = Number.NEGATIVE_INFINITY
   #isDeathTold = false
   #deathToldAtMs = 0
   #isClosed = false
@@ -107,10 +110,23 @@ export class PeerLink {
     this.#call()
   }
 
-  /** For how long it has said nothing, at least; undefined when it is connected or was never met. */
+  /** A message came from it. The pulse says nothing: others have to tell. */
+  heard(): void {
+    this.#heardBeforeMs = this.#heardAtMs
+    this.#heardAtMs = this.#parts.clock.monotonicMs()
+  }
+
+  /**
+   * For how long it has said nothing, as well as is known; undefined when it is connected or was
+   * never met. Who spoke often (a leader) fell silent with its last word; of others is known only
+   * when their keep-alives stopped.
+   */
   silentForMs(nowMs: number): number | undefined {
     if (this.isUp || this.remote === undefined) return undefined
-    return Math.min(nowMs - this.heardAtMs, nowMs - this.#downAtMs + SILENT_BEFORE_DOWN_MS)
+    const sinceWordMs = nowMs - this.#heardAtMs
+    const spokeOften = this.#heardAtMs - this.#heardBeforeMs < OFTEN_MS
+    const silentBeforeMs = spokeOften ? SILENT_BEFORE_DOWN_MS_MAX : SILENT_BEFORE_DOWN_MS_MIN
+    return Math.min(sinceWordMs, nowMs - this.#downAtMs + silentBeforeMs)
   }
 
   /** Somebody says that its process has ended, and here it still seems to live: ask. */
@@ -179,7 +195,7 @@ export class PeerLink {
     const before = this.remote
     this.remote = remote
     this.isUp = true
-    this.heardAtMs = this.#parts.clock.monotonicMs()
+    this.heard()
     this.isRefusing = false
     this.#attempts = 0
     if (before !== undefined && before.incarnationId !== remote.incarnationId) {

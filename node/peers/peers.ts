@@ -130,8 +130,7 @@ export class Peers {
 
   /** A message came from this node. */
   heard(nodeId: number): void {
-    const link = this.#links.get(nodeId)
-    if (link !== undefined) link.heardAtMs = this.#parts.clock.monotonicMs()
+    this.#links.get(nodeId)?.heard()
   }
 
   /** Nodes that can't be reached, and for how many ms they have said nothing, as far as is known. */

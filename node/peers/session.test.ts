@@ -4,7 +4,6 @@ import type { BrokerHeartbeatRequest } from '../../kafka/api/63-broker-heartbeat
 import { sessionResponse } from '../../proto/codecs.ts'
 import { CLUSTER_FORWARD, CLUSTER_SESSION } from '../../proto/methods.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
-import { EMPTY_IMAGE } from '../metadata/image.ts'
 import { NotLeaderError } from '../metadata/quorum.ts'
 import { idOf } from '../metadata/testing.ts'
 import { ControllerClient } from './controller-client.ts'
@@ -156,7 +155,7 @@ for (const [name, start] of [
 function lifeTests(scene: () => Scene): void {
   it('registers, is let in when it is ready, and beats', async () => {
     const { stage, broker, controller } = scene()
-    broker.quorum.apply({ ...EMPTY_IMAGE, offset: 33 })
+    broker.quorum.apply({ ...broker.quorum.image, offset: 33 })
     const session = await scene().started()
     assert.deepEqual([session.brokerEpoch, session.isFenced], [11, true])
     await stage.until(() => controller.heartbeats.length >= 3)

@@ -129,7 +129,10 @@ export class BrokerSession {
     this.#isRegistering = true
     let before = ''
     while (!this.#isClosed) {
-      const reason = await this.#tryRegister(controller)
+      const { clusterId } = this.#parts.quorum.image
+      // The first controller makes one, in the first record of the metadata.
+      const isFounded = clusterId !== undefined
+      const reason = isFounded ? await this.#tryRegister(controller) : 'the cluster has no id yet'
       if (reason === undefined) break
       if (reason !== before) logger.info('the broker is not registered yet', { reason })
       before = reason

@@ -5,7 +5,7 @@ import { NotLeaderError } from '../../metadata/quorum.ts'
 
 /** A quorum as one node sees it. */
 export class ScriptedQuorum {
-  image: MetadataImage = EMPTY_IMAGE
+  image: MetadataImage = { ...EMPTY_IMAGE, clusterId: 'cluster' }
   leaderId = -1
   readonly waits: number[] = []
   #onApplied: (() => void)[] = []

@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict'
+import type { SimHost, SimWorld } from '../../base/sim/world.ts'
+import { SimWorld as World } from '../../base/sim/world.ts'
+import { statusRequest, statusResponse } from '../../proto/codecs.ts'
+import { CLUSTER_STATUS } from '../../proto/methods.ts'
+import { loadSettings } from '../config/load.ts'
+import { registrationRequest } from '../metadata/broker-registrations.ts'
+import { Controller } from '../metadata/controller.ts'
+import { newUuid } from '../metadata/meta-properties.ts'
+import { RaftQuorum } from '../metadata/raft-quorum.ts'
+import { snapshotRecords } from '../metadata/snapshot-records.ts'
+import { idOf } from '../metadata/testing.ts'
+import { helloOf, type SelfIdentity } from './hello.ts'
+import { Mesh } from './mesh.ts'
+import type { BrokerSession } from './session.ts'
+
+const SEED = 55_021
+const PORT = 9093
+const VOTERS = [1, 2, 3].map((id) => ({ id, host: `node-${id}`, port: PORT }))
+const DIRECTORY = '/data'
+
+/** The control plane of one node: everything but records. */
+class ControlNode {
+  readonly id: number
+  readonly mesh: Mesh
+  readonly quorum: RaftQuorum
+  readonly controller: Controller
+  readonly session: BrokerSession
+  readonly self: SelfIdentity
+
+  private constructor(id: number, host: SimHost) {
+    this.id = id
+    const { clock, random, disk, logger, rpc } = host.boot()
+    this.self = {
+      nodeId: id,
+      directoryId: idOf(100 + id),
+      incarnationId: newUuid(random),
+      clusterId: () => this.quorum.image.clusterId,
+    }
+    const { self } = this
+    const voters = VOTERS
+    this.mesh = new Mesh({
+      clock,
+      logger,
+      rpc,
+      self,
+      voters,
+      controllerListeners: ['CONTROLLER'],
+    })
+    const { mesh } = this
+    this.quorum = new RaftQuorum({
+      nodeId: id,
+      directoryId: self.directoryId,
+      voterIds: voters.map((voter) => voter.id),
+      directory: DIRECTORY,
+      disk,
+      clock,
+      random,
+      logger,
+      transport: mesh.transport,
+      snapshotRecords,
+      onSuspect: (nodeId) => mesh.peers.suspect(nodeId),
+      onFatal: (error) => {
+        throw error
+      },
+    })
+    const { quorum } = this
+    const settings = loadSettings({ flags: { 'node.id': String(id) } })
+    this.controller = new Controller({
+      nodeId: id,
+      quorum,
+      clock,
+      random,
+      logger,
+      settings: () => settings,
+      silentFor: () => mesh.peers.silentFor(),
+    })
+    mesh.join({ quorum, controller: this.controller, state: () => 'running' })
+    this.session = mesh.openSession({
+      registration: () =>
+        registrationRequest({
+          nodeId: id,
+          clusterId: quorum.image.clusterId ?? '',
+          incarnationId: self.incarnationId,
+          rack: null,
+          endpoints: [
+            { name: 'PLAINTEXT', host: `node-${id}`, port: 9092 },
+            { name: 'CONTROLLER', host: `node-${id}`, port: PORT },
+          ],
+          directoryIds: [self.directoryId],
+          previousEpoch: -1,
+        }),
+      offlineDirectoryIds: () => [],
+      heartbeatMs: 200,
+      registrationTimeoutMs: 60_000,
+    })
+  }
+
+  static async start(world: SimWorld, id: number): Promise<ControlNode> {
+    const host = world.host(`node-${id}`)
+    const node = new ControlNode(id, host)
+    host.disk.makeDirectory(DIRECTORY)
+    await host.disk.syncDirectory('/')
+    await node.quorum.start()
+    node.controller.start()
+    await node.mesh.listen(host.name, PORT)
+    await node.session.start()
+    node.session.ready()
+    await node.session.whenUnfenced()
+    return node
+  }
+
+  async stop(): Promise<void> {
+    this.session.close()
+    this.controller.stop()
+    await this.quorum.stop()
+    await this.mesh.close()
+  }
+
+  createTopic(name: string) {
+    const topic = { name, numPartitions: 3, replicationFactor: 3, assignments: [], configs: [] }
+    return this.mesh.controller.createTopics(undefined, {
+      topics: [topic],
+      timeoutMs: 10_000,
+      validateOnly: false,
+    })
+  }
+}
+
+class Cluster {
+  readonly world = new World(SEED)
+  readonly nodes = new Map<number, ControlNode>()
+
+  async start(...ids: number[]): Promise<void> {
+    const started = ids.map((id) => ControlNode.start(this.world, id))
+    for (const node of await this.world.complete(Promise.all(started))) {
+      this.nodes.set(node.id, node)
+    }
+  }
+
+  kill(id: number): void {
+    this.world.host(`node-${id}`).kill()
+    this.nodes.delete(id)
+  }
+
+  get leader(): ControlNode | undefined {
+    return [...this.nodes.values()].find(({ id, quorum }) => quorum.leaderId === id)
+  }
+
+  get follower(): ControlNode {
+    const leader = this.leader
+    const found = [...this.nodes.values()].find((node) => node !== leader)
+    assert.ok(leader !== undefined && found !== undefined)
+    return found
+  }
+
+  isFenced(id: number): boolean {
+    return this.leader?.quorum.image.brokers.get(id)?.isFenced === true
+  }
+}
+
+describe('node/peers/mesh', () => {
+  let cluster: Cluster
+  beforeEach(async () => {
+    cluster = new Cluster()
+    await cluster.start(1, 2, 3)
+  })
+
+  it('is a cluster within two seconds, of one id, with all brokers', async () => {
+    const { world, nodes, leader } = cluster
+    assert.ok(world.scheduler.nowMs < 2000, `${world.scheduler.nowMs} ms`)
+    const clusterId = leader?.quorum.image.clusterId
+    assert.equal(clusterId?.length, 22)
+    await world.runFor(100)
+    for (const { quorum } of nodes.values()) {
+      assert.equal(quorum.image.clusterId, clusterId)
+      const brokers = [...quorum.image.brokers.values()]
+      assert.deepEqual(brokers.map(({ id, isFenced }) => [id, isFenced]).sort(), [
+        [1, false],
+        [2, false],
+        [3, false],
+      ])
+    }
+  })
+
+  it('takes requests anywhere, and shows their effect where they were made', async () => {
+    const { world, follower } = cluster
+    const { topics } = await world.complete(follower.createTopic('orders'))
+    assert.equal(topics[0]!.errorCode, 0)
+    const topic = follower.quorum.image.topics.get('orders')
+    assert.deepEqual(
+      topic?.partitions.map(({ isr }) => [...isr].sort()),
+      [
+        [1, 2, 3],
+        [1, 2, 3],
+        [1, 2, 3],
+      ],
+    )
+  })
+
+  it('has another controller at once when the process of the first one ends', async () => {
+    const { world } = cluster
+    const first = cluster.leader!.id
+    const { follower } = cluster
+    await world.complete(follower.createTopic('orders'))
+    const killedAtMs = world.scheduler.nowMs
+    cluster.kill(first)
+    const isMoved = () => {
+      const image = cluster.leader?.quorum.image
+      return (
+        cluster.isFenced(first) &&
+        image!.topics.get('orders')!.partitions.every(({ leader }) => leader !== first)
+      )
+    }
+    const answer = follower.createTopic('payments')
+    await world.runUntil(isMoved, 5000)
+    const tookMs = world.scheduler.nowMs - killedAtMs
+    assert.ok(tookMs < 100, `${tookMs} ms`)
+    assert.equal((await world.complete(answer)).topics[0]!.errorCode, 0)
+  })
+
+  it('fences a node that falls silent in under one and a half seconds', async () => {
+    const { world } = cluster
+    await world.runFor(1000)
+    for (const isLeader of [false, true]) {
+      const victim = isLeader ? cluster.leader!.id : cluster.follower.id
+      const silentAtMs = world.scheduler.nowMs
+      const nodes = [...cluster.nodes.values()].filter(({ id }) => id !== victim)
+      world.host(`node-${victim}`).freeze()
+      const sees = () =>
+        nodes.some(({ id, quorum }) => {
+          return quorum.leaderId === id && quorum.image.brokers.get(victim)?.isFenced === true
+        })
+      await world.runUntil(sees, 5000)
+      const tookMs = world.scheduler.nowMs - silentAtMs
+      assert.ok(tookMs < (isLeader ? 1700 : 1400), `${tookMs} ms`)
+      world.host(`node-${victim}`).thaw()
+      await world.runUntil(() => !cluster.isFenced(victim) && !sees(), 5000)
+      await world.runFor(1000)
+    }
+  })
+
+  it('lets a node back in that was killed and comes again', async () => {
+    const { world } = cluster
+    const victim = cluster.follower.id
+    cluster.kill(victim)
+    await world.runUntil(() => cluster.isFenced(victim), 1000)
+    const sinceMs = world.scheduler.nowMs
+    await cluster.start(victim)
+    assert.ok(world.scheduler.nowMs - sinceMs < 1000)
+    assert.equal(cluster.isFenced(victim), false)
+  })
+
+  it('comes back from a loss of all power', async () => {
+    const { world } = cluster
+    await world.complete(cluster.follower.createTopic('orders'))
+    const clusterId = cluster.leader?.quorum.image.clusterId
+    for (const id of [1, 2, 3]) {
+      world.host(`node-${id}`).powerLoss()
+      cluster.nodes.delete(id)
+    }
+    await cluster.start(1, 2, 3)
+    assert.equal(cluster.leader?.quorum.image.clusterId, clusterId)
+    assert.equal(cluster.leader?.quorum.image.topics.get('orders')?.partitions.length, 3)
+  })
+
+  it('moves the leadership when the controller stops, and leaves nothing behind', async () => {
+    const { world } = cluster
+    const first = cluster.leader!
+    await world.complete(first.stop())
+    cluster.nodes.delete(first.id)
+    await world.runUntil(() => cluster.leader !== undefined, 500)
+    await world.runUntil(() => cluster.isFenced(first.id), 500)
+  })
+
+  it('tells its state', async () => {
+    const { world, follower } = cluster
+    const leader = cluster.leader!
+    const request = statusRequest.encode({ hello: helloOf(follower.self, leader.id) })
+    const answer = follower.mesh.peer(leader.id).call(CLUSTER_STATUS, request, 1000)
+    const status = statusResponse.decode(await world.complete(answer))
+    assert.deepEqual(
+      [status.state, status.leaderId, status.hello?.nodeId],
+      ['running', leader.id, leader.id],
+    )
+    assert.equal(status.appliedOffset, leader.quorum.image.offset)
+  })
+})
