@@ -7,7 +7,7 @@
  * the log itself is changed; a log whose write or sync failed takes no append again.
  */
 import { assert } from '../base/assert.ts'
-import { CorruptionError, StorageError } from '../base/errors.ts'
+import { StorageError } from '../base/errors.ts'
 import { Appender, isPassing, storageErrorCode } from './appender.ts'
 import type {
   AbortedRange,
@@ -21,6 +21,14 @@ import type { LogConfig } from './config.ts'
 import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
 import { Housekeeping } from './housekeeping.ts'
+import {
+  type ActiveProducer,
+  abortedRangesOf,
+  activeProducersOf,
+  lastOfProducersOf,
+  recoveryPointOf,
+} from './inspection.ts'
+import { Lock } from './lock.ts'
 import type { DamagedRange, LogOptions, LogState, NewLogOptions } from './log-state.ts'
 import { type AppendContext, type AppendOutcome, refuse } from './outcome.ts'
 import type { ReadPlan } from './read-plan.ts'
@@ -32,6 +40,7 @@ import { truncateFully, truncateLog } from './truncation.ts'
 
 export { DEFAULT_LOG_CONFIG, type LogConfig } from './config.ts'
 export type { EpochEnd } from './epochs.ts'
+export type { ActiveProducer } from './inspection.ts'
 export type { DamagedRange, LogOptions, LogParts } from './log-state.ts'
 export { type AppendContext, AppendOutcome } from './outcome.ts'
 export { ReadPlan } from './read-plan.ts'
@@ -40,16 +49,6 @@ export type { FoundOffset } from './time-search.ts'
 export interface AbortedTransaction {
   readonly producerId: number
   readonly firstOffset: number
-}
-
-export interface ActiveProducer {
-  readonly producerId: number
-  readonly producerEpoch: number
-  readonly lastSequence: number
-  readonly lastTimestampMs: number
-  readonly coordinatorEpoch: number
-  /** -1 when no transaction is open. */
-  readonly currentTransactionStartOffset: number
 }
 
 export class PartitionLog implements CleanableLog {
@@ -62,7 +61,7 @@ export class PartitionLog implements CleanableLog {
   #isChanging = false
   /** A write failed inside an append: `write` says so to the owner of the records that went with it. */
   #pendingError: unknown
-  #busy: Promise<void> | undefined = undefined
+  readonly #lock = new Lock()
   #highWatermark = 0
   readonly #syncer: Syncer
   readonly #housekeeping: Housekeeping
@@ -124,16 +123,7 @@ export class PartitionLog implements CleanableLog {
 
   /** For the checkpoint: as `syncedOffset`, but not beyond what the files beside the records cover. */
   get recoveryPoint(): number {
-    const { segments, epochs, syncedOffset } = this.#state
-    let point = Math.min(syncedOffset, epochs.unsavedFrom ?? syncedOffset)
-    for (const segment of segments) {
-      if (segment.isSealed && !segment.areIndexesDurable) {
-        point = Math.min(point, segment.baseOffset)
-        break
-      }
-    }
-    // While the end is being changed, the checkpoint stays as that change has made it.
-    return this.#isChanging ? Math.min(point, this.#state.savedRecoveryPoint) : point
+    return recoveryPointOf(this.#state)
   }
 
   /** The end of the log is being cut or mended: what a checkpoint says of it is not to be raised. */
@@ -259,7 +249,7 @@ export class PartitionLog implements CleanableLog {
       this.#onWriteError(error)
       throw error
     }
-    if (this.#syncer.noteWritten() && this.#busy === undefined) this.#inBackground(this.sync())
+    if (this.#syncer.noteWritten() && !this.#lock.isBusy) this.#inBackground(this.sync())
   }
 
   #onWriteError(error: unknown): void {
@@ -288,7 +278,7 @@ export class PartitionLog implements CleanableLog {
   #startRepair(appender: Appender): void {
     if (this.#isChanging) return
     this.#isChanging = true
-    const repair = this.#exclusive(async () => {
+    const repair = this.#lock.run(async () => {
       try {
         if (appender.needsRepair) await appender.repair()
       } finally {
@@ -296,22 +286,6 @@ export class PartitionLog implements CleanableLog {
       }
     })
     repair.catch((error: unknown) => this.#onWriteError(error))
-  }
-
-  /** One operation on the files at a time. */
-  async #exclusive<T>(run: () => Promise<T>): Promise<T> {
-    while (this.#busy !== undefined) await this.#busy
-    const running = run()
-    const settled = running.then(
-      () => {},
-      () => {},
-    )
-    this.#busy = settled
-    try {
-      return await running
-    } finally {
-      this.#busy = undefined
-    }
   }
 
   #inBackground(work: Promise<unknown>): void {
@@ -326,7 +300,7 @@ export class PartitionLog implements CleanableLog {
    */
   async sync(): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
-    await this.#exclusive(async () => {
+    await this.#lock.run(async () => {
       if (this.#isClosed) return
       try {
         await this.#syncer.sync()
@@ -405,14 +379,7 @@ export class PartitionLog implements CleanableLog {
   }
 
   activeProducers(): ActiveProducer[] {
-    return Array.from(this.#state.producers.values(), (producer) => ({
-      producerId: producer.producerId,
-      producerEpoch: producer.epoch,
-      lastSequence: producer.lastSequence,
-      lastTimestampMs: producer.lastTimestampMs,
-      coordinatorEpoch: producer.coordinatorEpoch,
-      currentTransactionStartOffset: producer.transactionStart,
-    }))
+    return activeProducersOf(this.#state)
   }
 
   /** DeleteRecords: earlier records are out of the log now, their segments go with `maintain`. */
@@ -442,10 +409,14 @@ export class PartitionLog implements CleanableLog {
   async #changeEnd(change: () => Promise<void>): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
     this.#appender?.write()
-    while (this.#isChanging) await this.#busy
+    while (this.#isChanging) await this.#lock.settled()
     this.#isChanging = true
     try {
-      await this.#exclusive(change)
+      await this.#lock.run(async () => {
+        // By name it would go on in the directory of the next log of this name.
+        if (this.#isClosed) throw new StorageError('ENOENT', this.directory, 'truncate')
+        await change()
+      })
     } catch (error) {
       this.#fail(error) // where the log ends is not known any more
       throw error
@@ -480,7 +451,7 @@ export class PartitionLog implements CleanableLog {
   }
 
   #keepHouse(run: () => Promise<void>): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#lock.run(async () => {
       if (this.#isClosed || this.#isChanging || this.#failure !== undefined) return
       try {
         await run()
@@ -516,10 +487,10 @@ export class PartitionLog implements CleanableLog {
     if (this.#isClosed) return
     try {
       if (this.#failure === undefined && !this.#state.isUntouched) {
-        while (this.#isChanging) await this.#busy
+        while (this.#isChanging) await this.#lock.settled()
         this.write()
         await this.sync()
-        await this.#exclusive(async () => {
+        await this.#lock.run(async () => {
           if (this.#appender?.needsRepair) await this.#appender.repair()
           await this.#housekeeping.saveAll()
         })
@@ -559,7 +530,7 @@ export class PartitionLog implements CleanableLog {
 
   /** Resolves when no operation on its files is under way; after `abandon` none will be. */
   async settled(): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy
+    await this.#lock.settled()
   }
 
   // What compaction sees.
@@ -579,31 +550,17 @@ export class PartitionLog implements CleanableLog {
   }
 
   abortedRanges(fromOffset: number, toOffset: number): AbortedRange[] {
-    const { segments } = this.#state
-    const ranges: AbortedRange[] = []
-    for (let i = this.#state.segmentIndexOf(fromOffset); i < segments.length; i++) {
-      const segment = segments[i]!
-      if (segment.aborted === undefined) segment.load()
-      if (segment.aborted === undefined) {
-        // Soon there is an answer again.
-        this.#inBackground(this.#keepHouse(() => this.#housekeeping.rebuildIndexes()))
-        throw new CorruptionError(segment.stem, 'the transaction index is damaged')
-      }
-      for (const entry of segment.aborted) {
-        if (entry.lastOffset >= fromOffset && entry.firstOffset < toOffset) ranges.push(entry)
-        if (entry.lastStableOffset >= toOffset) return ranges
-      }
+    try {
+      return abortedRangesOf(this.#state, fromOffset, toOffset)
+    } catch (error) {
+      // Soon there is an answer again.
+      this.#inBackground(this.#keepHouse(() => this.#housekeeping.rebuildIndexes()))
+      throw error
     }
-    return ranges
   }
 
   lastOfProducers(): ReadonlyMap<number, LastOfProducer> {
-    const result = new Map<number, LastOfProducer>()
-    for (const producer of this.#state.producers.values()) {
-      const lastDataOffset = producer.last?.lastOffset ?? -1
-      result.set(producer.producerId, { producerEpoch: producer.epoch, lastDataOffset })
-    }
-    return result
+    return lastOfProducersOf(this.#state)
   }
 
   /** Throws StorageError: also when the log has gone. */
@@ -613,7 +570,7 @@ export class PartitionLog implements CleanableLog {
   }
 
   replace(replaced: readonly CleanableSegment[], cleaned: CleanedSegment): Promise<boolean> {
-    return this.#exclusive(async () => {
+    return this.#lock.run(async () => {
       const isOpen = !this.#isClosed && this.#failure === undefined
       if (!isOpen || !(await prepareReplacement(this.#state, replaced, cleaned))) {
         await discard(this.#state, cleaned)

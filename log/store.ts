@@ -430,12 +430,11 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const points = new Map<PartitionLog, number>()
     for (const [name, log] of this.#logs) {
       if (!directory.holds(log.directory)) continue
-      // While the end is being changed, the table stays as that change has made it.
-      if (!log.isEndChanging) {
-        const point = log.recoveryPoint
-        points.set(log, point)
-        directory.recoveryPoints.set(name, point)
-      }
+      // While the end is being changed, the tables stay as that change has made them.
+      if (log.isEndChanging) continue
+      const point = log.recoveryPoint
+      points.set(log, point)
+      directory.recoveryPoints.set(name, point)
       if (log.logStartOffset > 0) directory.logStarts.set(name, log.logStartOffset)
       else directory.logStarts.delete(name)
       directory.watermarks.set(name, this.#watermarkOf(log))
