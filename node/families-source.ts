@@ -10,6 +10,7 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import type { LogProbe } from '../log/probe.ts'
 import type { Partition } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
+import type { RemoteReplica } from '../replication/remote-replica.ts'
 import type { GroupFigures } from './coordinator/group/group-reads.ts'
 import type { CoordinatorProbe } from './coordinator/probe.ts'
 import type { GroupLags } from './group-lags.ts'
@@ -48,6 +49,15 @@ export type ScrapedPartition = Pick<
   | 'lastStableOffset'
   | 'waitingProduces'
 > & {
+  /** While it leads: what it knows of its followers. */
+  readonly leader:
+    | {
+        readonly remotes: readonly Pick<
+          RemoteReplica,
+          'nodeId' | 'position' | 'isAtEnd' | 'caughtUpMs'
+        >[]
+      }
+    | undefined
   readonly log: Pick<
     PartitionLog,
     'directory' | 'producerCount' | 'sizeBytes' | 'segmentCount' | 'locate' | 'copyAsync'
@@ -81,6 +91,7 @@ export interface ScrapedNode {
     readonly leaderEpoch: number
     readonly highWatermark: number
     readonly nextOffset: number
+    readonly voters: readonly { readonly nodeId: number; readonly logEndOffset: number }[]
   }
   readonly replicationProbe: ReplicationProbe
 }

@@ -69,7 +69,13 @@ function nodeWith(partitionCount: number, level = 'auto'): ScrapedNode {
     server: { probe: new ServerProbe() },
     groups: { probe: new CoordinatorProbe(), figures: () => [] },
     store: { probe: new LogProbe(), failedLogs: () => [] },
-    quorum: { leaderId: 1, leaderEpoch: 3, highWatermark: 8, nextOffset: 8 },
+    quorum: {
+      leaderId: 1,
+      leaderEpoch: 3,
+      highWatermark: 8,
+      nextOffset: 8,
+      voters: [1, 2, 3].map((nodeId) => ({ nodeId, logEndOffset: 9 - nodeId })),
+    },
     replicationProbe: new ReplicationProbe(),
   }
 }
@@ -94,6 +100,15 @@ function partition(index: number): ScrapedPartition {
     highWatermark: 999_999,
     lastStableOffset: 999_999,
     waitingProduces: 0,
+    leader:
+      index % 4 === 3
+        ? undefined
+        : {
+            remotes: [
+              { nodeId: 2, position: 999_990, isAtEnd: true, caughtUpMs: 0 },
+              { nodeId: 3, position: -1, isAtEnd: false, caughtUpMs: 0 },
+            ],
+          },
     log: {
       directory: `/data/orders-${index}`,
       producerCount: 1,
@@ -172,6 +187,11 @@ describe('node/families', () => {
     assert.equal(sum('odradek_topic_rejected_records_total'), 12)
     assert.equal(sum('odradek_leaders'), 6)
     assert.equal(sum('odradek_replicas'), 8)
+    assert.equal(sum('odradek_replica_lag_records'), 60)
+    assert.equal(sum('odradek_raft_peer_lag_entries'), 3)
+    const lags = families.get('odradek_replica_lag_seconds')!.samples
+    assert.equal(lags.find(({ labels }) => labels === '{follower="2"}')!.value, 0)
+    assert.ok(lags.find(({ labels }) => labels === '{follower="3"}')!.value > 0)
   })
 
   it('cost little with 2,000 partitions, and never hold the loop for long', async () => {

@@ -9,6 +9,7 @@ import { GROUP_FAMILIES } from './families-groups.ts'
 import { LOG_FAMILIES } from './families-log.ts'
 import { NODE_FAMILIES } from './families-node.ts'
 import { PARTITION_FAMILIES } from './families-partitions.ts'
+import { REPLICATION_FAMILIES } from './families-replication.ts'
 import { SERVER_FAMILIES } from './families-server.ts'
 import { type Family, type ScrapedNode, Source } from './families-source.ts'
 import { GroupLags } from './group-lags.ts'
@@ -18,6 +19,7 @@ export const FAMILIES: readonly Family[] = [
   ...NODE_FAMILIES,
   ...SERVER_FAMILIES,
   ...PARTITION_FAMILIES,
+  ...REPLICATION_FAMILIES,
   ...LOG_FAMILIES,
   ...GROUP_FAMILIES,
 ]
