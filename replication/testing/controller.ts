@@ -48,9 +48,10 @@ export class TestController {
     this.#nodes.set(node.nodeId, node)
   }
 
-  create(replicas: readonly number[]): void {
+  create(replicas: readonly number[], state: Partial<Leadership> = {}): void {
     const leaderId = replicas[0]!
-    this.partitions.push({ leaderId, leaderEpoch: 0, partitionEpoch: 0, replicas, isr: replicas })
+    const first = { leaderId, leaderEpoch: 0, partitionEpoch: 0, replicas, isr: replicas }
+    this.partitions.push({ ...first, ...state })
     this.#tell(this.partitions.length - 1)
   }
 

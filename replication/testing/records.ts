@@ -46,10 +46,10 @@ export function readAll(
 ): Map<number, string> {
   const values = new Map<number, string>()
   const plan = new ReadPlan()
-  const target = Buffer.alloc(1 << 20)
   for (let offset = partition.logStartOffset; offset < upTo; ) {
     partition.log.locate(offset, upTo, plan)
     if (plan.error !== 0) throw new Error(`error ${plan.error} at ${offset}`)
+    const target = Buffer.alloc(Math.max(1 << 20, plan.firstBatchBytes))
     const bytes = partition.log.copy(plan, upTo, target, 0, target.length)
     if (bytes === 0) break
     for (const record of decodeBatches(target, 0, bytes)) {
