@@ -14,8 +14,11 @@ import {
   type Refused,
   type ResourceKind,
 } from '../config/alter.ts'
+import { replay } from './apply.ts'
+import { ClusterRules } from './cluster-rules.ts'
 import type { View } from './decision.ts'
 import { type MetadataImage, overridesOf, RESOURCE } from './image.ts'
+import { someRepairs } from './leadership.ts'
 import type { MetadataRecord } from './records.ts'
 
 export interface ConfigOutcome {
@@ -96,8 +99,36 @@ function decideAll<R extends { readonly resourceType: number; readonly resourceN
       records.push({ type: 'ConfigRecord', resourceType, resourceName, name, value })
     }
   }
-  return { records: validateOnly ? [] : records, answer: { responses } }
+  const answer = { responses }
+  if (validateOnly) return { records: [], answer }
+  return { records: [...records, ...consequences(view, records)], answer }
 }
+
+/** Who may lead depends on these. */
+const OF_LEADERSHIP: ReadonlySet<string> = new Set([
+  'min.insync.replicas',
+  'unclean.leader.election.enable',
+  'flush',
+  'flush.policy',
+])
+
+/**
+ * Changes of partitions that have to come in the same batch: once fewer replicas may acknowledge,
+ * those that are eligible outside the ISR may lack what is acknowledged from then on.
+ */
+function consequences(view: View, records: readonly MetadataRecord[]): MetadataRecord[] {
+  const concerns = records.some(
+    (record) => record.type === 'ConfigRecord' && OF_LEADERSHIP.has(record.name),
+  )
+  if (!concerns) return []
+  const { image, nextOffset, settings } = view
+  const offset = nextOffset + records.length - 1
+  const after = replay(image, records, offset, Math.max(image.epoch, 0)).image
+  return someRepairs(new ClusterRules(after, settings), CONSEQUENCES_MAX)
+}
+
+/** All of them, as long as a batch can be written at all. */
+const CONSEQUENCES_MAX = 200_000
 
 /** What the resource is, if it is there and may be changed. */
 function kindOf(image: MetadataImage, type: number, name: string): Kind {

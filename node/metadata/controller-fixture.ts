@@ -44,7 +44,8 @@ export class ControllerFixture {
   constructor(options: FixtureOptions = {}) {
     this.random = new SimRandom(options.seed ?? 11)
     const clock = new SimClock(this.scheduler)
-    this.settings = loadSettings({ flags: { 'node.id': '1', ...options.flags } })
+    const flags = { 'node.id': '1', 'min.insync.replicas': '1', ...options.flags }
+    this.settings = loadSettings({ flags })
     this.quorum = new MemoryQuorum({ nodeId: 1, clock })
     this.controller = new Controller({
       nodeId: 1,

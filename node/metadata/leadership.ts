@@ -42,7 +42,8 @@ function isWell(partition: PartitionImage, rules: PartitionRules): boolean {
   }
   if (leader === NO_LEADER || !isr.every((id) => rules.isActive(partition, id))) return false
   if (partition.addingReplicas.length > 0 || partition.removingReplicas.length > 0) return false
-  return eligibleLeaderReplicas.length === 0 || isr.length < rules.minInsyncReplicas
+  const least = Math.min(rules.minInsyncReplicas, replicas.length)
+  return eligibleLeaderReplicas.length === 0 || (rules.isElrEnabled && isr.length < least)
 }
 
 /** Does the broker lead a partition that another replica could take over, now or soon? */

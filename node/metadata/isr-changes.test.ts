@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { ControllerFixture } from './controller-fixture.ts'
+
+describe('node/metadata/isr-changes', () => {
+  it('takes an ISR from the leader, in its epochs', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 3 })
+    await fixture.create('a', [1, 2, 3])
+    const answer = await fixture.alterIsr('a', [1, 2])
+    assert.deepEqual(answer, {
+      partitionIndex: 0,
+      errorCode: 0,
+      leaderId: 1,
+      leaderEpoch: 0,
+      isr: [1, 2],
+      leaderRecoveryState: 0,
+      partitionEpoch: 1,
+    })
+    assert.deepEqual(fixture.partition('a').isr, [1, 2])
+    const same = await fixture.alterIsr('a', [1, 2])
+    assert.deepEqual([same.errorCode, same.partitionEpoch], [0, 1], 'nothing is written')
+  })
+
+  it('refuses what comes from elsewhere, or another time', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 4 })
+    await fixture.create('a', [1, 2, 3])
+    await fixture.alterIsr('a', [1, 2])
+    const error = async (...args: Parameters<typeof fixture.alterIsr>) =>
+      (await fixture.alterIsr(...args)).errorCode
+    assert.equal(await error('a', [1, 2, 3], { from: 2 }), 42)
+    assert.equal(await error('a', [1, 2, 3], { leaderEpoch: 1 }), 41, 'newer than ours')
+    assert.equal(await error('a', [1, 2, 3], { leaderEpoch: -1 }), 74)
+    assert.equal(await error('a', [1, 2, 3], { partitionEpoch: 0 }), 95)
+    assert.equal(await error('a', [1, 2, 3], { partitionEpoch: 2 }), 41)
+    assert.equal(await error('a', [2, 3]), 42, 'without the leader')
+    assert.equal(await error('a', [1, 4]), 42, 'no replica')
+    assert.equal(await error('a', [1, 2, 2]), 42)
+    assert.deepEqual(fixture.partition('a').isr, [1, 2])
+    const stale = await fixture.complete(
+      fixture.controller.alterPartition({ brokerId: 1, brokerEpoch: 1, topics: [] }),
+    )
+    assert.equal(stale.errorCode, 77)
+  })
+
+  it('lets nobody in who is fenced, about to go, or an earlier life of itself', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 3 })
+    await fixture.create('a', [1, 2, 3])
+    await fixture.kill(3)
+    assert.equal((await fixture.alterIsr('a', [1, 2, 3])).errorCode, 107)
+    await fixture.join(3)
+    const { id } = fixture.image.topics.get('a')!
+    const { leaderEpoch, partitionEpoch } = fixture.partition('a')
+    const propose = (brokerEpoch: number) =>
+      fixture.complete(
+        fixture.controller.alterPartition({
+          brokerId: 1,
+          brokerEpoch: fixture.broker(1).epoch,
+          topics: [
+            {
+              topicId: id,
+              partitions: [
+                {
+                  partitionIndex: 0,
+                  leaderEpoch,
+                  partitionEpoch,
+                  newIsr: [],
+                  newIsrWithEpochs: [
+                    { brokerId: 1, brokerEpoch: -1 },
+                    { brokerId: 2, brokerEpoch: -1 },
+                    { brokerId: 3, brokerEpoch },
+                  ],
+                  leaderRecoveryState: 0,
+                },
+                { ...NOTHING, partitionIndex: 7 },
+              ],
+            },
+            { topicId: 'AAAAAAAAAAAAAAAAAAAAAB', partitions: [NOTHING] },
+          ],
+        }),
+      )
+    const early = await propose(fixture.broker(3).epoch - 1)
+    assert.deepEqual(
+      early.topics.map(({ partitions }) => partitions.map(({ errorCode }) => errorCode)),
+      [[107, 3], [100]],
+    )
+    const now = await propose(fixture.broker(3).epoch)
+    assert.equal(now.topics[0]!.partitions[0]!.errorCode, 0)
+    assert.deepEqual(fixture.partition('a').isr, [1, 2, 3])
+  })
+
+  it('ends the recovery after an unclean election when the leader says so', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 2 })
+    await fixture.createWith('a', { 'unclean.leader.election.enable': 'true' }, [1, 2])
+    await fixture.alterIsr('a', [1])
+    await fixture.kill(1)
+    const { leader, isr, leaderRecoveryState } = fixture.partition('a')
+    assert.deepEqual([leader, isr, leaderRecoveryState], [2, [2], 1])
+    assert.equal((await fixture.alterIsr('a', [2])).leaderRecoveryState, 0)
+  })
+})
+
+const NOTHING = {
+  partitionIndex: 0,
+  leaderEpoch: 0,
+  partitionEpoch: 0,
+  newIsr: [],
+  newIsrWithEpochs: [],
+  leaderRecoveryState: 0,
+}
+
+describe('node/metadata/failed-replicas', () => {
+  const report = (
+    fixture: ControllerFixture,
+    brokerId: number,
+    reason: 'storage' | 'damaged',
+    leaderEpoch = fixture.partition('a').leaderEpoch,
+  ) =>
+    fixture.complete(
+      fixture.controller.reportFailedReplica({
+        brokerId,
+        brokerEpoch: fixture.broker(brokerId).epoch,
+        topicId: fixture.image.topics.get('a')!.id,
+        partitionIndex: 0,
+        leaderEpoch,
+        reason,
+      }),
+    )
+
+  it('moves a leader whose disk failed, and leaves it out until it registers or catches up', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 3 })
+    await fixture.create('a', [1, 2, 3])
+    assert.equal(await report(fixture, 1, 'storage'), 0)
+    assert.deepEqual([fixture.partition('a').leader, fixture.partition('a').isr], [2, [2, 3]])
+    await fixture.alterIsr('a', [2])
+    await fixture.kill(2)
+    await fixture.kill(3)
+    assert.equal(fixture.partition('a').leader, -1, 'its broker lives, its replica does not')
+    await fixture.join(3)
+    assert.equal(fixture.partition('a').leader, -1)
+    await fixture.join(2)
+    assert.equal(fixture.partition('a').leader, 2)
+    assert.equal((await fixture.alterIsr('a', [2, 1])).errorCode, 0)
+    await fixture.kill(2)
+    assert.equal(fixture.partition('a').leader, 1, 'it had caught up')
+  })
+
+  it('keeps the last replica that had everything eligible when its disk fails', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 2 })
+    await fixture.create('a', [1, 2])
+    await fixture.alterIsr('a', [1])
+    assert.equal(await report(fixture, 1, 'storage'), 0)
+    assert.equal(fixture.partition('a').leader, -1)
+    await fixture.join(1)
+    assert.equal(fixture.partition('a').leader, 1)
+  })
+
+  it('moves a leader with damaged bytes only to one that is in sync', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 2 })
+    await fixture.create('a', [1, 2])
+    assert.equal(await report(fixture, 1, 'damaged'), 0)
+    assert.deepEqual([fixture.partition('a').leader, fixture.partition('a').isr], [2, [2]])
+    assert.equal(await report(fixture, 2, 'damaged'), 0)
+    assert.deepEqual([fixture.partition('a').leader, fixture.partition('a').isr], [2, [2]])
+    assert.equal(await report(fixture, 1, 'damaged', 0), 74)
+    assert.equal(await report(fixture, 1, 'damaged', 9), 41)
+    assert.equal((await fixture.alterIsr('a', [1, 2])).errorCode, 0, 'repaired')
+  })
+})
