@@ -95,7 +95,8 @@ export class Node {
       },
       quorum.image,
     )
-    const topics = new NodeTopics(this.partitions, client, autoCreation(settings))
+    const creation = autoCreation(settings, () => quorum.image.brokers.size)
+    const topics = new NodeTopics(this.partitions, client, creation)
     this.groups = new GroupCoordinator({
       clock,
       turn,

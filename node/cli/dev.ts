@@ -24,7 +24,7 @@ export function addDevCommand(program: Command): void {
   program
     .command('dev')
     .description('run a cluster on this machine')
-    .option('--nodes <n>', 'number of nodes', '1')
+    .option('--nodes <n>', 'number of nodes', '3')
     .option('--data <directory>', 'where records are kept', '.odradek')
     .option('--port <port>', 'Kafka port of the first node; the next ones are 100 apart', '9092')
     .option('--set <key=value...>', 'settings for all nodes')
