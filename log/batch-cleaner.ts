@@ -97,7 +97,8 @@ export class BatchCleaner {
     const horizon = deleteHorizonAt(source, position)
     const isPastHorizon = horizon !== undefined && horizon <= this.#options.nowMs
     const count = recordCountAt(source, position)
-    // A marker stays for as long as a tombstone, so that slow readers see the end of what they read.
+    // A marker stays for as long as a tombstone, so that slow readers see the end of what they
+    // read.
     if (count === 0 || (isDiscarded && (!isControl || isPastHorizon))) {
       this.#drop(source, position, count, sink)
       return

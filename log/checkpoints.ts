@@ -56,7 +56,9 @@ export function parseOffsets(text: string): Offsets | undefined {
   return offsets
 }
 
-/** `topicId`: 22 characters, base64url. Kafka reads two lines; the third, which vouches, is ours. */
+/**
+ * `topicId`: 22 characters, base64url. Kafka reads two lines; the third, which vouches, is ours.
+ */
 export function renderTopicId(topicId: string): string {
   const lines = `version: 0\ntopic_id: ${topicId}\n`
   return `${lines}crc32c: ${hexSum(Buffer.from(lines))}\n`

@@ -66,7 +66,9 @@ export interface CleanableLog {
   cleanableLimit(): number
   /** All closed segments by rising base offset. The same object stands for the same files. */
   closedSegments(): readonly CleanableSegment[]
-  /** Entries of the aborted-transaction index that touch [fromOffset, toOffset), by first offset. */
+  /**
+   * Entries of the aborted-transaction index that touch [fromOffset, toOffset), by first offset.
+   */
   abortedRanges(fromOffset: number, toOffset: number): readonly AbortedRange[]
   /** By producer id: those whose state must survive. */
   lastOfProducers(): ReadonlyMap<number, LastOfProducer>

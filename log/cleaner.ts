@@ -3,8 +3,8 @@
  * dirty part, then every segment from the log's start to the end of the map written anew without
  * the records that the map outdates.
  *
- * Invariants: offsets, batch boundaries in offset space, leader epochs and the last sequence of each
- * active producer stay. The newest record of a key stays; a tombstone stays for
+ * Invariants: offsets, batch boundaries in offset space, leader epochs and the last sequence of
+ * each active producer stay. The newest record of a key stays; a tombstone stays for
  * `deleteRetentionMs` after the pass that first saw it (KIP-534). Nothing at or above the end of
  * the map is dropped. Work is cut in slices of 2 ms, so that the loop keeps turning.
  */

@@ -18,7 +18,9 @@ import { removeIfThere, snapshotPath, syncFile } from './segment-files.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
 import { CLEANED_SUFFIX, DELETED_SUFFIX, renameSwapped, SWAP_SUFFIX } from './swap.ts'
 
-/** Each batch gets an index entry: what compaction leaves has gaps, so its offsets need a witness. */
+/**
+ * Each batch gets an index entry: what compaction leaves has gaps, so its offsets need a witness.
+ */
 const EVERY_BATCH = -1
 const FILE_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES]
 
@@ -73,8 +75,8 @@ export class Replacement implements CleanedSegment {
 }
 
 /**
- * Under the log's lock. False when `replaced` is not in the log any more. Rejects with StorageError:
- * the log is as it was.
+ * Under the log's lock. False when `replaced` is not in the log any more. Rejects with
+ * StorageError: the log is as it was.
  */
 export async function prepareReplacement(
   state: LogState,
@@ -112,7 +114,8 @@ export async function swapIn(
   const from = (state.segments as readonly CleanableSegment[]).indexOf(replaced[0]!)
   const old = state.segments.slice(from, from + replaced.length)
   assert(from >= 0 && old.at(-1) === replaced.at(-1), 'what is replaced is in the log')
-  // The log file is the last: where it has its `.swap` name, the indexes have theirs or are made again.
+  // The log file is the last: where it has its `.swap` name, the indexes have theirs or are made
+  // again.
   for (const suffix of [...INDEX_SUFFIXES, LOG_SUFFIX]) {
     const path = segment.stem + suffix
     if (disk.exists(path + CLEANED_SUFFIX)) disk.rename(path + CLEANED_SUFFIX, path + SWAP_SUFFIX)
@@ -152,8 +155,9 @@ function placed(state: LogState, cleaned: Segment): Segment {
 }
 
 /**
- * Out of the log, durably: renamed to `.deleted` now, removed later by `remove`. The log file first:
- * indexes without one are swept away by a start, one without its indexes would have to be read.
+ * Out of the log, durably: renamed to `.deleted` now, removed later by `remove`. The log file
+ * first: indexes without one are swept away by a start, one without its indexes would have to be
+ * read.
  */
 export async function setAside(
   state: LogState,

@@ -151,7 +151,9 @@ function zlibError(codec: Codec, limitBytes: number, cause: unknown): Decompress
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const XERIAL_HEADER_BYTES = 16
 const XERIAL_BLOCK_BYTES = 32 * 1024
-/** Three bytes yield at most 64. A larger declared size is a lie, refused before it is allocated. */
+/**
+ * Three bytes yield at most 64. A larger declared size is a lie, refused before it is allocated.
+ */
 const SNAPPY_EXPANSION_MAX = 22
 /** Native memory handed out and freed for each call is slower than a copy. */
 const COPY_OUT = { copyOutputData: true }

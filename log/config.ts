@@ -3,9 +3,13 @@
 export interface LogConfig {
   readonly segmentBytes: number
   readonly segmentMs: number
-  /** At most this much is taken off `segmentMs`, so that logs made together do not roll together. */
+  /**
+   * At most this much is taken off `segmentMs`, so that logs made together do not roll together.
+   */
   readonly segmentJitterMs: number
-  /** An offset index of this size makes the segment roll; a time index may have half as much again. */
+  /**
+   * An offset index of this size makes the segment roll; a time index may have half as much again.
+   */
   readonly segmentIndexBytes: number
   readonly indexIntervalBytes: number
   /** -1 = no limit. */
@@ -25,7 +29,10 @@ export interface LogConfig {
   readonly compressionType: 'producer' | 'uncompressed' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
   readonly fileDeleteDelayMs: number
   readonly preallocate: boolean
-  /** 'group': the owner syncs before it acknowledges. 'interval': every `flushMs`. 'none': write-back only. */
+  /**
+   * 'group': the owner syncs before it acknowledges. 'interval': every `flushMs`. 'none': write-
+   * back only.
+   */
   readonly flush: 'group' | 'interval' | 'none'
   readonly flushMs: number
   /** A sync starts when this many records are not synced, in every mode. */

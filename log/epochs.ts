@@ -21,7 +21,9 @@ const UNKNOWN: EpochEnd = { epoch: -1, endOffset: -1 }
 
 export class LeaderEpochs {
   #entries: EpochStart[] = []
-  /** The first offset whose epoch is not in the saved file; undefined when the file is up to date. */
+  /**
+   * The first offset whose epoch is not in the saved file; undefined when the file is up to date.
+   */
   #unsavedFrom: number | undefined = undefined
   /** The same of what is being written. */
   #savingFrom: number | undefined = undefined
@@ -40,7 +42,9 @@ export class LeaderEpochs {
     return saving === undefined ? unsaved : Math.min(saving, unsaved ?? saving)
   }
 
-  /** Records from `startOffset` on are of `epoch`. Nothing changes when the latest is at least that. */
+  /**
+   * Records from `startOffset` on are of `epoch`. Nothing changes when the latest is at least that.
+   */
   assign(epoch: number, startOffset: number): void {
     if (epoch <= this.latest || epoch < 0) return
     // Entries without records: a leader that never wrote in its epoch.

@@ -2,7 +2,8 @@
  * What all logs of a node share, so that ten thousand idle ones cost little: open files behind a
  * limit, gather buffers lent for one turn, the window through which batch headers are read.
  *
- * Invariant: a file with unsynced bytes, or with an operation under way, is not closed to make room.
+ * Invariant: a file with unsynced bytes, or with an operation under way, is not closed to make
+ * room.
  */
 import { assert } from '../base/assert.ts'
 import type { Disk, DiskFile } from '../base/disk.ts'

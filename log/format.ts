@@ -182,9 +182,9 @@ export function sealBatch(target: Uint8Array, batch: number, end: number): void 
   writeInt32(target, batch + CRC_AT, crc32c(target, batch + ATTRIBUTES_AT, end))
 }
 
-// A zigzag varint holds 2v for v >= 0 and -2v - 1 below. Doubling a safe integer is not safe, so the
-// first byte takes six bits of v, or of its complement, and the sign. Arithmetic instead of shifts,
-// since a varlong has more than 32 bits.
+// A zigzag varint holds 2v for v >= 0 and -2v - 1 below. Doubling a safe integer is not safe, so
+// the first byte takes six bits of v, or of its complement, and the sign. Arithmetic instead of
+// shifts, since a varlong has more than 32 bits.
 
 /** Bytes of the zigzag varint of `value`, a safe integer. */
 export function varintBytes(value: number): number {

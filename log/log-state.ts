@@ -46,7 +46,10 @@ export interface NewLogOptions {
   readonly partition: number
   readonly config: LogConfig
   readonly parts: LogParts
-  /** Makes the directory itself durable, with what was put in it. Called before records count as durable. */
+  /**
+   * Makes the directory itself durable, with what was put in it. Called before records count as
+   * durable.
+   */
   makeDurable(): Promise<void>
 }
 

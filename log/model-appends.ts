@@ -24,7 +24,10 @@ export class ModelAppends {
   readonly #bench: ModelBench
   readonly #comparisons: ModelComparisons
   readonly #senders: Sender[] = []
-  /** What was refused each time the disk was full: one of them may be in the file until it is mended. */
+  /**
+   * What was refused each time the disk was full: one of them may be in the file until it is
+   * mended.
+   */
   #ghosts: (readonly ModelBatch[])[] = []
   #values = 0
   #nextProducerId = 100

@@ -66,7 +66,8 @@ export class ModelComparisons {
 
   async compareTimes(): Promise<void> {
     if (this.#bench.model.compactedTo > 0) return
-    if (this.#bench.model.batches.some(({ marker }) => marker !== undefined)) return // have times too
+    // Markers have times too.
+    if (this.#bench.model.batches.some(({ marker }) => marker !== undefined)) return
     const to = this.#bench.log.writtenOffset
     const records = this.#bench.model.records(this.#bench.model.startOffset, to)
     const timestampMs = this.#bench.nowMs - this.#bench.random.below(60_000)

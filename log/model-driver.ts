@@ -136,7 +136,9 @@ export class ModelDriver {
     await this.#comparisons.compare()
   }
 
-  /** After an end the log is a prefix of what was appended, and nothing that had to last is missing. */
+  /**
+   * After an end the log is a prefix of what was appended, and nothing that had to last is missing.
+   */
   #reconcile(): void {
     const { model } = this.#bench
     const log = this.#bench.log

@@ -23,7 +23,7 @@ async function run(seeds: readonly number[]): Promise<void> {
 }
 
 describe('log/model', () => {
-  it(`equals an array through ${SEEDS} histories with crashes at any operation on the disk`, async () => {
+  it(`equals an array through ${SEEDS} histories with crashes at any operation`, async () => {
     await run(Array.from({ length: SEEDS }, (_, seed) => seed))
   }).timeout(60_000)
 

@@ -81,7 +81,9 @@ export class Model {
       .join(' ')
   }
 
-  /** Behind the last batch that ends below an offset; the offset itself when a batch goes on there. */
+  /**
+   * Behind the last batch that ends below an offset; the offset itself when a batch goes on there.
+   */
   endOfBatches(offset: number): number {
     let end = 0
     for (const { baseOffset, lastOffset } of this.batches) {
@@ -108,7 +110,9 @@ export class Model {
     return found
   }
 
-  /** What `read` may be: all records, but for those that compaction may take. Says what is wrong. */
+  /**
+   * What `read` may be: all records, but for those that compaction may take. Says what is wrong.
+   */
   mismatch(read: readonly ModelRecord[], from: number, to: number): string | undefined {
     const newest = new Map<string, number>()
     const aborted = this.#abortedOffsets()

@@ -1,4 +1,6 @@
-/** What an append is told and what it answers. Both are reused by the caller: no object an append. */
+/**
+ * What an append is told and what it answers. Both are reused by the caller: no object an append.
+ */
 import type { RecordError } from './batch.ts'
 
 /** `append` fills every field. */

@@ -33,7 +33,10 @@ export class LogProbe {
   rebuiltIndexes = 0
   rebuiltSnapshots = 0
   rebuiltCheckpoints = 0
-  /** Checkpoints of a log directory, and ids of topics, that were damaged: nothing can make them again. */
+  /**
+   * Checkpoints of a log directory, and ids of topics, that were damaged: nothing can make them
+   * again.
+   */
   damagedCheckpoints = 0
   /** Look-ups that found a wrong index entry and went on without it. */
   distrustedIndexEntries = 0

@@ -229,7 +229,10 @@ export class Producers {
     this.#undecided = []
   }
 
-  /** From a snapshot: offsets rise with each producer's batches, transactions are entered in order by `order`. */
+  /**
+   * From a snapshot: offsets rise with each producer's batches, transactions are entered in order
+   * by `order`.
+   */
   restore(producer: Producer): void {
     assert(!this.#byId.has(producer.producerId), 'a snapshot names a producer once')
     this.#byId.set(producer.producerId, producer)

@@ -1,7 +1,10 @@
 /** Where a read begins. Reused by the caller; good until the log is truncated or closed. */
 
 export class ReadPlan {
-  /** 0; 1 outside of the log; 2 when the offset lies in damaged bytes; 56 when the file can't be read. */
+  /**
+   * 0; 1 outside of the log; 2 when the offset lies in damaged bytes; 56 when the file can't be
+   * read.
+   */
   error = 0
   segment: unknown = undefined
   position = 0

@@ -69,7 +69,10 @@ export async function rebuildSegment(state: LogState, segment: Segment): Promise
   segment.areIndexesDurable = false
 }
 
-/** The state of producers before `offset`: from the newest snapshot that holds, and the records since. */
+/**
+ * The state of producers before `offset`: from the newest snapshot that holds, and the records
+ * since.
+ */
 export async function producersAt(
   state: LogState,
   offset: number,

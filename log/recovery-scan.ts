@@ -241,7 +241,10 @@ class Tail {
     parts.logger.error(message, { ...this.#state.fields(), fromOffset, toOffset })
   }
 
-  /** Ends the log in segment `i` at `position`; later segments go first, so that a crash repeats this. */
+  /**
+   * Ends the log in segment `i` at `position`; later segments go first, so that a crash repeats
+   * this.
+   */
   async #cut(i: number, position: number, offset: number): Promise<void> {
     const state = this.#state
     const { probe, logger } = state.parts
@@ -288,7 +291,10 @@ function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
   state.logEndOffset = recoveryPoint
 }
 
-/** What the recovery point has not passed may be news to the device: bytes, names, the end of a file. */
+/**
+ * What the recovery point has not passed may be news to the device: bytes, names, the end of a
+ * file.
+ */
 async function syncAll(state: LogState, first: number, recoveryPoint: number): Promise<void> {
   for (const segment of state.segments.slice(first)) {
     // They may be shorter now than their files: written again as a whole.

@@ -232,7 +232,9 @@ async function startOver(state: LogState): Promise<void> {
   state.syncedOffset = state.logStartOffset
 }
 
-/** Closed segments without sums: of another program, or of a crash. Their indexes are made again. */
+/**
+ * Closed segments without sums: of another program, or of a crash. Their indexes are made again.
+ */
 async function rebuildMissing(state: LogState, listing: Listing): Promise<void> {
   for (const segment of state.segments) {
     if (!segment.isSealed || listing.summed.has(segment.baseOffset)) continue

@@ -1,4 +1,6 @@
-/** How a stored batch changes what is known of producers: the same for replicas, starts and repairs. */
+/**
+ * How a stored batch changes what is known of producers: the same for replicas, starts and repairs.
+ */
 import { assert } from '../base/assert.ts'
 import {
   baseSequenceAt,

@@ -38,7 +38,9 @@ export interface ScanEnd {
   readonly isDamaged: boolean
 }
 
-/** The batch lies at buffer[at, end), valid during the call only. `true` ends the scan behind it. */
+/**
+ * The batch lies at buffer[at, end), valid during the call only. `true` ends the scan behind it.
+ */
 export type VisitBatch = (
   buffer: Buffer,
   at: number,

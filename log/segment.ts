@@ -36,7 +36,10 @@ const SMALL_BYTES = 16_384
 
 /** Where a look-up ended. Reused. */
 export class Found {
-  /** 'beyond': all batches of the segment end below the offset. 'damaged': bytes that hold it can't be read. */
+  /**
+   * 'beyond': all batches of the segment end below the offset. 'damaged': bytes that hold it can't
+   * be read.
+   */
   outcome: 'batch' | 'beyond' | 'damaged' = 'beyond'
   position = 0
   sizeBytes = 0
@@ -72,7 +75,9 @@ export class Segment {
   createdMs: number
   /** A record of compaction or of a leader's: offsets may be missing between batches. */
   hasGaps = false
-  /** The sums on disk say that there may be gaps, so that a start takes none for the end of the log. */
+  /**
+   * The sums on disk say that there may be gaps, so that a start takes none for the end of the log.
+   */
   areGapsSaid = false
   areGapsDurable = false
   /** Takes no more appends. */
@@ -209,7 +214,9 @@ export class Segment {
     this.#noteTime()
   }
 
-  /** After the end was cut: what is left of the indexes says what is known. The file says the rest. */
+  /**
+   * After the end was cut: what is left of the indexes says what is known. The file says the rest.
+   */
   recountFromIndex(): void {
     const time = this.timeIndex!
     const index = this.index!

@@ -176,7 +176,7 @@ describe('log/store', () => {
     await bench.complete(bench.store.close())
   })
 
-  it('syncs a log with flush=interval when its time has come, and others after a minute', async () => {
+  it('syncs a log with flush=interval in its time, and others after a minute', async () => {
     for (const [flush, waitMs] of [
       ['interval', 700],
       ['none', 60_000],
@@ -196,7 +196,7 @@ describe('log/store', () => {
     }
   })
 
-  it('makes a log anew under the name of one that was deleted, whatever the checkpoints said', async () => {
+  it('makes a log anew under the name of one that was deleted', async () => {
     for (let seed = 0; seed < 20; seed++) {
       const bench = await filled(seed)
       await bench.scheduler.runFor(10_000) // checkpoints

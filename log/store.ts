@@ -194,7 +194,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     }
   }
 
-  /** Logs found on disk, before any is opened. Directories of deleted logs are removed on the way. */
+  /**
+   * Logs found on disk, before any is opened. Directories of deleted logs are removed on the way.
+   */
   listed(): ListedLog[] {
     const { disk } = this.#parts
     const found: ListedLog[] = []
@@ -243,8 +245,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   }
 
   /**
-   * A new, empty log in the directory with the fewest logs. Rejects with StorageError. It is durable
-   * with its first records: until then a power loss may take it, and its owner makes it again.
+   * A new, empty log in the directory with the fewest logs. Rejects with StorageError. It is
+   * durable with its first records: until then a power loss may take it, and its owner makes it
+   * again.
    */
   async create(options: {
     topic: string
@@ -481,7 +484,10 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     return { parent, name: directory.slice(parent.path.length + 1) }
   }
 
-  /** Syncs and closes all logs, writes checkpoints and the clean-shutdown marks, lets go of the locks. */
+  /**
+   * Syncs and closes all logs, writes checkpoints and the clean-shutdown marks, lets go of the
+   * locks.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -26,7 +26,10 @@ const FIELD_NAMES = [
 ] as const
 const SUMS_BYTES = FIELDS_AT + FIELD_NAMES.length * 8
 
-/** `logBytes` of the segment are covered; `nextOffset` follows them; `gaps` 1: offsets may be missing. */
+/**
+ * `logBytes` of the segment are covered; `nextOffset` follows them; `gaps` 1: offsets may be
+ * missing.
+ */
 export type Sums = Record<(typeof FIELD_NAMES)[number], number>
 
 export function encodeSums(sums: Sums): Buffer {

@@ -17,7 +17,9 @@ export const CLEANED_SUFFIX = '.cleaned'
 export const SWAP_SUFFIX = '.swap'
 export const DELETED_SUFFIX = '.deleted'
 
-/** `names`: of the files in the log's directory. True when they changed. Rejects with StorageError. */
+/**
+ * `names`: of the files in the log's directory. True when they changed. Rejects with StorageError.
+ */
 export async function finishSwaps(state: LogState, names: readonly string[]): Promise<boolean> {
   const { disk } = state.parts
   const swaps: string[] = []

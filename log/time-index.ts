@@ -79,7 +79,10 @@ export class TimeIndex {
     return bytes
   }
 
-  /** The leading entries of a file that keep the order; what follows the first that does not is left out. */
+  /**
+   * The leading entries of a file that keep the order; what follows the first that does not is left
+   * out.
+   */
   static decode(bytes: Buffer): TimeIndex {
     const index = new TimeIndex()
     const capacity = Math.floor(bytes.length / TIME_ENTRY_BYTES)

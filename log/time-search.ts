@@ -18,7 +18,9 @@ import { RecordCursor } from './record-cursor.ts'
 import { scanIntact } from './scan.ts'
 import { Found, type Segment } from './segment.ts'
 
-/** Records of one batch are at most this large once decompressed; else the batch answers as a whole. */
+/**
+ * Records of one batch are at most this large once decompressed; else the batch answers as a whole.
+ */
 const DECOMPRESSED_BYTES_MAX = 268_435_456
 
 export interface FoundOffset {
