@@ -3,6 +3,7 @@
  * wherever it is, and the broker's registration. All of it runs before a client is served, and ends
  * after the last one is gone.
  */
+import { delay } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { World } from '../base/world.ts'
 import { REPLICATION_FETCH } from '../proto/methods.ts'
@@ -42,6 +43,9 @@ export interface LinksParts {
 
 /** As long as a controller may be missing while a cluster starts. */
 const REGISTRATION_TIMEOUT_MS = 60_000
+const LOOK_FOR_COMPANY_MS = 50
+/** A quorum that has no leader for so long has lost its majority, most likely. */
+const WITHOUT_CONTROLLER_MS = 3000
 
 export class Links {
   readonly self: SelfIdentity
@@ -58,6 +62,8 @@ export class Links {
   readonly #parts: LinksParts
   /** For traffic between nodes; undefined without a listener for it. */
   #port: number | undefined
+  /** When the quorum had a leader, as far as was looked. */
+  #ledAtMs = 0
 
   constructor(parts: LinksParts) {
     const { world, settings, logger, claim } = parts
@@ -128,10 +134,32 @@ export class Links {
     return broker?.incarnationId === this.self.incarnationId ? broker.epoch : -1
   }
 
-  /** Is there another broker that could lead what this one leads? */
-  hasCompany(): boolean {
-    for (const broker of this.quorum.image.brokers.values()) {
-      if (broker.id !== this.self.nodeId && !broker.isFenced) return true
+  /**
+   * Moves all that this node leads to others (controlled shutdown). False when that was not done in
+   * time, or when nobody is left who could lead.
+   */
+  async handOverPartitions(timeoutMs: number): Promise<boolean> {
+    if (!this.#hasCompany()) return false
+    let isOver = false
+    const done = this.session.shutDown(timeoutMs).finally(() => {
+      isOver = true
+    })
+    while (!isOver && this.#hasCompany()) {
+      await Promise.race([done, delay(this.#parts.world.clock, LOOK_FOR_COMPANY_MS)])
+    }
+    if (isOver) return done
+    this.session.close()
+    return false
+  }
+
+  /** Is there another broker, which lives, and a controller that could give it what this one leads? */
+  #hasCompany(): boolean {
+    const { quorum, mesh, self } = this
+    const { clock } = this.#parts.world
+    if (quorum.leaderId >= 0) this.#ledAtMs = clock.monotonicMs()
+    else if (clock.monotonicMs() - this.#ledAtMs > WITHOUT_CONTROLLER_MS) return false
+    for (const broker of quorum.image.brokers.values()) {
+      if (broker.id !== self.nodeId && !broker.isFenced && mesh.peers.isUp(broker.id)) return true
     }
     return false
   }

@@ -238,14 +238,11 @@ export class Node {
 
   /**
    * The first half of a controlled shutdown: other nodes lead what this one led. The node goes on
-   * serving, and following, until it is stopped. False when the controller has not moved everything
-   * away in time.
+   * serving, and following, until it is stopped. False when not everything was moved in time.
    */
   async drain(timeoutMs: number): Promise<boolean> {
-    const { links, logger } = this.#parts
-    if (!links.hasCompany()) return true
-    const isDone = await links.session.shutDown(timeoutMs)
-    if (!isDone) logger.warn('Not everything that this node leads could be moved in time.')
+    const isDone = await this.#parts.links.handOverPartitions(timeoutMs)
+    if (!isDone) this.#parts.logger.info('Not all that this node leads has another leader now.')
     return isDone
   }
 
