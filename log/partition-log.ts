@@ -59,9 +59,7 @@ export class PartitionLog implements CleanableLog {
   #isClosed = false
   /** The end of the log is being changed: no append meanwhile. */
   #isChanging = false
-  /**
-   * A write failed inside an append: `write` says so to the owner of the records that went with it.
-   */
+  /** A write failed inside an append: `write` says so to the owner of what went with it. */
   #pendingError: unknown
   readonly #lock = new Lock()
   #highWatermark = 0
@@ -77,7 +75,7 @@ export class PartitionLog implements CleanableLog {
 
   /**
    * Opens the log in its directory, which is made when missing. After an unclean stop what lies
-   * behind the recovery point is checked, and cut at the first unfinished batch. Throws
+   * behind the recovery point is checked, and cut at the first unfinished batch. Rejects with
    * StorageError.
    */
   static async open(options: LogOptions): Promise<PartitionLog> {
@@ -124,16 +122,12 @@ export class PartitionLog implements CleanableLog {
     return this.#state.syncedOffset
   }
 
-  /**
-   * For the checkpoint: as `syncedOffset`, but not beyond what the files beside the records cover.
-   */
+  /** For the checkpoint: below it, what stands beside the records is durable too. */
   get recoveryPoint(): number {
     return recoveryPointOf(this.#state)
   }
 
-  /**
-   * The end of the log is being cut or mended: what a checkpoint says of it is not to be raised.
-   */
+  /** The end is being cut or mended: what a checkpoint says of the log is not to be raised. */
   get isEndChanging(): boolean {
     return this.#isChanging
   }
@@ -175,9 +169,7 @@ export class PartitionLog implements CleanableLog {
     return this.#failure
   }
 
-  /**
-   * Durable records that a start found lost or damaged: kept, not served. For the owner to decide.
-   */
+  /** Durable records that a start found lost or damaged: not served. For the owner to decide. */
   get damage(): readonly DamagedRange[] {
     return this.#state.damage
   }
@@ -243,9 +235,7 @@ export class PartitionLog implements CleanableLog {
     return this.#appender
   }
 
-  /**
-   * Gathered bytes to the page cache: one write. Throws StorageError: they are then out of the log.
-   */
+  /** Gathered bytes to the page cache, in one write. Throws StorageError: they are then gone. */
   write(): void {
     if (this.#pendingError !== undefined) {
       const error = this.#pendingError
@@ -487,17 +477,13 @@ export class PartitionLog implements CleanableLog {
     this.#syncer.schedule()
   }
 
-  /**
-   * Saves what stands beside the records, so that `recoveryPoint` may move on. Throws StorageError.
-   */
+  /** Saves what stands beside the records, so that `recoveryPoint` moves on. Throws StorageError. */
   async checkpoint(): Promise<void> {
     if (this.#isClosed || this.#failure !== undefined || this.#isChanging) return
     await this.#keepHouse(() => this.#housekeeping.checkpoint())
   }
 
-  /**
-   * Writes, syncs, saves all that a quick start needs. Rejects with StorageError when that failed.
-   */
+  /** Writes, syncs, saves all that a quick start needs. Rejects with StorageError. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     try {

@@ -29,38 +29,38 @@ const RAW = 0
 const RLE = 1
 const COMPRESSED = 2
 
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const LITERAL_LENGTH_BASE = new Int32Array([
   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 28, 32, 40, 48, 64,
   128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536,
 ])
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const LITERAL_LENGTH_BITS = new Uint8Array([
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11,
   12, 13, 14, 15, 16,
 ])
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const MATCH_LENGTH_BASE = new Int32Array([
   3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
   29, 30, 31, 32, 33, 34, 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, 131, 259, 515, 1027, 2051,
   4099, 8195, 16387, 32771, 65539,
 ])
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const MATCH_LENGTH_BITS = new Uint8Array([
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
 ])
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const LITERAL_LENGTH_DEFAULT = fseTable([
   4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1,
   -1, -1, -1, -1,
 ], 6)
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const MATCH_LENGTH_DEFAULT = fseTable([
   1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
 ], 6)
-// biome-ignore format: one line for each table of the RFC
+// biome-ignore format: as the RFC lists them
 const OFFSET_DEFAULT = fseTable([
   1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1,
 ], 5)
