@@ -477,7 +477,7 @@ export class PartitionLog implements CleanableLog {
     this.#syncer.schedule()
   }
 
-  /** Saves what stands beside the records, so that `recoveryPoint` moves on. Throws StorageError. */
+  /** Saves what stands beside the records: `recoveryPoint` moves on. Throws StorageError. */
   async checkpoint(): Promise<void> {
     if (this.#isClosed || this.#failure !== undefined || this.#isChanging) return
     await this.#keepHouse(() => this.#housekeeping.checkpoint())
