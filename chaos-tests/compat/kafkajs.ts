@@ -31,7 +31,7 @@ const settings = driverSettings()
 const prefix = `${settings.run}-kafkajs`
 const kafka = new kafkajs.Kafka({
   clientId: 'interop',
-  brokers: [settings.bootstrap],
+  brokers: settings.bootstrap.split(','),
   logLevel: kafkajs.logLevel.NOTHING,
   retry: { retries: 5, initialRetryTime: 100 },
 })

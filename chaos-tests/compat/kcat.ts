@@ -181,7 +181,7 @@ async function readCross(topic: string): Promise<CrossRecord[]> {
 }
 
 const logLevel = kafkajs.logLevel.NOTHING
-const admin = new kafkajs.Kafka({ brokers: [settings.bootstrap], logLevel }).admin()
+const admin = new kafkajs.Kafka({ brokers: settings.bootstrap.split(','), logLevel }).admin()
 await admin.connect()
 await records(admin)
 await offsets(admin)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,7 +17,7 @@ var admin *kadm.Client
 
 func newClient(options ...kgo.Opt) *kgo.Client {
 	all := append([]kgo.Opt{
-		kgo.SeedBrokers(bootstrap), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RetryTimeout(15 * time.Second),
 		kgo.FetchMaxWait(300 * time.Millisecond),
 	}, options...)

@@ -22,7 +22,7 @@ const baseTimestampMs = Number(process.env.INTEROP_BASE_TIMESTAMP_MS)
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const ownCodecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const CROSS_COUNT = 20
-const common = { clientId: 'interop', bootstrapBrokers: [bootstrap], retries: 5, retryDelay: 100 }
+const common = { clientId: 'interop', bootstrapBrokers: bootstrap.split(','), retries: 5, retryDelay: 100 }
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 
