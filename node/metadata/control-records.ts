@@ -61,7 +61,8 @@ const footer = struct({ version: int16() })
 
 const flexible = (version: number) => ({ version, isFlexible: true }) as const
 
-const LEADER_CHANGE_VERSION = 1
+/** Kafka's dump tool reads this one alone. */
+const LEADER_CHANGE_VERSION = 0
 const codecs = {
   leaderChange: compile(leaderChange, flexible(LEADER_CHANGE_VERSION)),
   voters: compile(votersRecord, flexible(0)),
@@ -75,7 +76,6 @@ const KRAFT_VERSION = 1
 
 export interface Voter {
   readonly voterId: number
-  readonly voterDirectoryId?: string
 }
 
 export interface ControlBatchOptions {
@@ -163,9 +163,7 @@ function membershipIn(batch: Buffer): Membership {
 export function entryCodec(nowMs: () => number): EntryCodec {
   return {
     encodeLeader(baseOffset, leaderEpoch, leaderId, membership) {
-      const all = membership.voters.map((voter) => {
-        return { voterId: voter.nodeId, voterDirectoryId: wireId(voter) }
-      })
+      const all = membership.voters.map(({ nodeId }) => ({ voterId: nodeId }))
       return leaderChangeBatch(leaderId, all, [], { baseOffset, leaderEpoch, nowMs: nowMs() })
     },
     encodeMembership(baseOffset, leaderEpoch, membership) {
