@@ -47,6 +47,8 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['kafka/wire/', 'node:buffer', 'isUtf8: pure'],
   ['kafka/wire/testing/golden.ts', 'node:fs', 'reads test data'],
   ['proto/load.ts', 'node:module node:url', 'loads the .proto files when they are first needed'],
+  ['proto/certificates.ts', 'node:crypto Date', 'reads certificates and keys: pure'],
+  ['proto/testing/', 'node:child_process node:os', 'certificates for tests, by openssl'],
   ['proto/generate.ts', '*', 'the entry point that writes the types of the messages'],
   ['node/node.test.ts', 'node:os', 'temporary directories for a real node'],
   ['node/families.test.ts', 'node:os', 'temporary directories for a real node'],
@@ -56,6 +58,7 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['node/main.ts', '*', 'the entry point'],
   ['node/cli/', '*', 'commands: each is an entry point'],
   ['node/config/docs.ts', '*', 'the entry point that writes the page of settings'],
+  ['deploy/grafana/write.ts', '*', 'the entry point that writes the dashboards'],
   ['bench/', '*', 'measures real processes'],
   ['chaos-tests/', '*', 'drives real processes'],
 ]
@@ -105,7 +108,7 @@ const GRAPH: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Folders that may import everything. */
-const OUTERMOST: readonly string[] = ['chaos-tests', 'bench']
+const OUTERMOST: readonly string[] = ['chaos-tests', 'bench', 'deploy']
 
 /** Packages of the runtime tree with an install script, which `ignore-scripts` leaves out. */
 const INSTALL_SCRIPTS: Readonly<Record<string, string>> = {
