@@ -14,7 +14,7 @@ import {
 } from '../../base/rpc.ts'
 import type { RemoteNode, SelfIdentity } from './hello.ts'
 import { type LinkEvents, type PeerAddress, PeerLink } from './link.ts'
-import { RefusalLog } from './refusal-log.ts'
+import { REFUSED, RefusalLog, UNREACHABLE } from './refusal-log.ts'
 
 export interface PeersParts {
   readonly clock: Clock
@@ -177,12 +177,15 @@ export class Peers {
         for (const run of [...this.#downListeners]) run(link.nodeId)
       },
       onDead: (link, incarnationId, isNews) => {
-        if (isNews) logger.warn('the process of a node has ended', { peer: link.nodeId })
+        if (isNews && link.remote === undefined) {
+          logger.info('nothing listens yet where a node should be', { peer: link.nodeId })
+        } else if (isNews) logger.warn('the process of a node has ended', { peer: link.nodeId })
         for (const run of [...this.#deathListeners]) run(link.nodeId, incarnationId)
       },
-      onRefused: (link, sentence) => {
+      onFailing: (link, { code, message: reason }) => {
         const { host, port } = link.address
-        this.#refusals.say(link.nodeId, sentence, `${host}:${port}`)
+        const message = code === 'denied' ? REFUSED : UNREACHABLE
+        this.#refusals.say(link.nodeId, { message, reason, address: `${host}:${port}` })
       },
     }
   }
