@@ -114,7 +114,7 @@ export function decideRegistration(
   if (before?.incarnationId === request.incarnationId) {
     return { records: [], answer: done(NONE, before.epoch) }
   }
-  const records = before === undefined ? [] : leavingRecords(view, before, request)
+  const records = leavingRecords(view, before, request)
   if (records.length >= CHANGES_PER_BATCH) {
     return { records, answer: { isUnfinished: true, response: { errorCode: NONE } } }
   }
@@ -149,12 +149,12 @@ function registrationRecord(
 /** What becomes of the replicas that the process before this one held. */
 function leavingRecords(
   view: View,
-  before: BrokerImage,
+  before: BrokerImage | undefined,
   request: BrokerRegistrationRequest,
 ): MetadataRecord[] {
   const records: MetadataRecord[] = []
   let { image } = view
-  if (!before.isFenced) {
+  if (before?.isFenced === false) {
     // Or a change of its partitions might make it leader again.
     records.push({ type: 'FenceBrokerRecord', id: before.id, epoch: before.epoch })
     image = replay(image, records, view.nextOffset, Math.max(image.epoch, 0)).image
@@ -182,12 +182,14 @@ class Leaving {
   readonly #isDirectoryGone: boolean
   readonly #only: string
 
-  constructor(before: BrokerImage, request: BrokerRegistrationRequest) {
-    this.#id = before.id
-    this.#isClean = request.previousBrokerEpoch === before.epoch
+  constructor(before: BrokerImage | undefined, request: BrokerRegistrationRequest) {
+    this.#id = request.brokerId
+    this.#isClean = before !== undefined && request.previousBrokerEpoch === before.epoch
     this.#directories = request.logDirs
-    this.#isDirectoryGone = before.logDirs.some((id) => !request.logDirs.includes(id))
-    this.#only = directoryOn({ ...before, logDirs: request.logDirs })
+    // Of a broker that was unregistered nobody knows any more which directories it had.
+    this.#isDirectoryGone =
+      before === undefined || before.logDirs.some((id) => !request.logDirs.includes(id))
+    this.#only = directoryOn(request)
   }
 
   /** undefined: it stays as it is. */

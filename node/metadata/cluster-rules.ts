@@ -10,7 +10,7 @@ import type { PartitionRules } from './partition-change.ts'
 export const LOST_DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAQ'
 
 /** A broker with several directories chooses by itself: the zero id says so (KIP-858). */
-export function directoryOn(broker: BrokerImage | undefined): string {
+export function directoryOn(broker: Pick<BrokerImage, 'logDirs'> | undefined): string {
   return broker?.logDirs.length === 1 ? broker.logDirs[0]! : ZERO_UUID
 }
 
@@ -68,6 +68,7 @@ export class ClusterRules {
       minInsyncReplicas: Number(this.#text('min.insync.replicas', overrides)),
       isUncleanAllowed:
         this.#text('unclean.leader.election.enable', overrides).toLowerCase() === 'true',
+      isRegistered: (id) => image.brokers.has(id),
       isDurable: this.#text('flush', overrides) === 'group',
     }
   }

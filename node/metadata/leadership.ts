@@ -37,7 +37,7 @@ export function someRepairs(rules: ClusterRules, limit = CHANGES_PER_BATCH): Met
 function isWell(partition: PartitionImage, rules: PartitionRules): boolean {
   const { leader, isr, replicas, eligibleLeaderReplicas } = partition
   const isSole = rules.isDurable && replicas.length === 1 && isr.length === 1
-  if (isSole && leader === replicas[0]) {
+  if (isSole && leader === replicas[0] && rules.isRegistered(leader)) {
     return partition.addingReplicas.length === 0 && partition.removingReplicas.length === 0
   }
   if (leader === NO_LEADER || !isr.every((id) => rules.isActive(partition, id))) return false

@@ -39,6 +39,7 @@ const after = (before: PartitionImage, target: PartitionTarget, more: Rules = {}
     minInsyncReplicas: 2,
     isUncleanAllowed: false,
     isDurable: true,
+    isRegistered: () => true,
     ...rest,
   })
   return record === undefined ? before : changedPartition(before, record)

@@ -33,6 +33,7 @@ export interface PartitionRules {
   readonly isUncleanAllowed: boolean
   /** Replicas keep what they acknowledged, whatever happens to their machine. */
   readonly isDurable: boolean
+  isRegistered(brokerId: number): boolean
 }
 
 /** What is wanted; what is not given stays. */
@@ -121,6 +122,10 @@ class PartitionChange {
     this.#shrink()
     this.#keepEligible()
     this.#elect()
+    // An election from outside the ISR may have made it complete.
+    if (this.#leader !== NO_LEADER && !this.#removing.includes(this.#leader)) {
+      this.#completeReassignment()
+    }
     assert(this.#leader === NO_LEADER || this.#isr.includes(this.#leader), 'a leader is in sync')
     assert(
       this.#isr.every((id) => this.#replicas.includes(id) && !this.#elr.includes(id)),
@@ -165,7 +170,9 @@ class PartitionChange {
    * it is back it has all that it ever showed to anybody. Naming it again would only cost a record.
    */
   #isSole(): boolean {
-    return this.#rules.isDurable && this.#replicas.length === 1 && this.#isr.length === 1
+    const [only] = this.#replicas
+    if (this.#replicas.length !== 1 || this.#isr.length !== 1) return false
+    return this.#rules.isDurable && this.#rules.isRegistered(only!)
   }
 
   #keepEligible(): void {
