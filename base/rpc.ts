@@ -13,6 +13,12 @@ export class RpcError extends Error {
   }
 }
 
+/** What a certificate says of the node that holds it. */
+export interface RpcIdentity {
+  readonly nodeId: number
+  readonly clusterId: string
+}
+
 export interface RpcStreamHandler {
   onMessage(message: Buffer): void
   /** The window is open again after `send` returned false. */
@@ -23,6 +29,11 @@ export interface RpcStreamHandler {
 
 export interface RpcStream {
   readonly remote: string
+  /**
+   * What the other end has proved to be; undefined where nothing is asked for. A client knows it
+   * from the first message on.
+   */
+  readonly identity?: RpcIdentity | undefined
   /**
    * False when the window is full: wait for `onDrain` before sending more. `message` is on its way
    * in any case, and must not change afterwards.
@@ -41,7 +52,13 @@ export interface RpcPeer {
 export interface RpcService {
   /** Refuse a stream by throwing RpcError. */
   onStream(method: string, stream: RpcStream): RpcStreamHandler
-  onCall(method: string, request: Buffer, remote: string): Promise<Uint8Array>
+  /** `identity`: as a stream has it. */
+  onCall(
+    method: string,
+    request: Buffer,
+    remote: string,
+    identity?: RpcIdentity,
+  ): Promise<Uint8Array>
 }
 
 export interface RpcServer {

@@ -6,7 +6,7 @@
  * without it is a loss.
  */
 import type { Clock } from '../base/clock.ts'
-import { RpcError, type RpcStream, type RpcStreamHandler } from '../base/rpc.ts'
+import { RpcError, type RpcIdentity, type RpcStream, type RpcStreamHandler } from '../base/rpc.ts'
 
 /** A sender that gets ahead by more waits until half of it has left. */
 const WINDOW_BYTES = 1024 * 1024
@@ -24,6 +24,8 @@ export interface StreamParts {
   readonly owner: Set<GrpcStream>
   readonly remote: string
   readonly side: 'client' | 'server'
+  /** Of the other end, by its certificate. */
+  identity(): RpcIdentity | undefined
 }
 
 const UNATTACHED: RpcStreamHandler = { onMessage() {}, onDrain() {}, onClose() {} }
@@ -35,6 +37,8 @@ export class GrpcStream implements RpcStream {
   readonly #abort: (error: RpcError) => void
   readonly #owner: Set<GrpcStream>
   readonly #side: 'client' | 'server'
+  readonly #identityOf: () => RpcIdentity | undefined
+  #identity: RpcIdentity | undefined
   #handler: RpcStreamHandler = UNATTACHED
   #queuedBytes = 0
   #needsDrain = false
@@ -48,9 +52,15 @@ export class GrpcStream implements RpcStream {
     this.#clock = parts.clock
     this.#owner = parts.owner
     this.#side = parts.side
+    this.#identityOf = () => parts.identity()
     this.#call = call
     this.#abort = abort
     this.#owner.add(this)
+  }
+
+  get identity(): RpcIdentity | undefined {
+    this.#identity ??= this.#identityOf()
+    return this.#identity
   }
 
   get isEnded(): boolean {

@@ -6,23 +6,15 @@ import { RealNetwork } from '../base/real/network.ts'
 import { RpcError, type RpcService, type RpcStreamHandler } from '../base/rpc.ts'
 import { realDriver } from '../base/suites/driver.ts'
 import { rpcSuite } from '../base/suites/rpc-suite.ts'
-import type { RpcMethod } from './methods.ts'
 import { GrpcRpc } from './rpc.ts'
+import { SUITE_METHODS } from './testing/suite-methods.ts'
 
 const host = '127.0.0.1'
 
-/** Those of the suite. */
-const methods: readonly RpcMethod[] = [
-  { name: 'test/stream', isStream: true },
-  { name: 'test/denied', isStream: true, path: '/odradek.Test/DeniedStream' },
-  { name: 'test/denied', isStream: false },
-  { name: 'test/echo', isStream: false },
-  { name: 'test/never', isStream: false },
-]
 const newRpc = (messageBytesMax?: number) =>
   new GrpcRpc({
     clock: realClock,
-    methods,
+    methods: SUITE_METHODS,
     ...(messageBytesMax === undefined ? {} : { messageBytesMax }),
   })
 

@@ -12,12 +12,14 @@ import { UserError } from '../base/errors.ts'
 import {
   type Rpc,
   RpcError,
+  type RpcIdentity,
   type RpcPeer,
   type RpcServer,
   type RpcService,
   type RpcStream,
   type RpcStreamHandler,
 } from '../base/rpc.ts'
+import { identityIn, type NodeCertificates, refusalOf } from './certificates.ts'
 import { asBuffer, GrpcStream } from './grpc-stream.ts'
 import { grpcPath, METHODS, type RpcMethod } from './methods.ts'
 
@@ -51,6 +53,8 @@ const STATUS_OF_CODE: Readonly<Record<RpcError['code'], grpc.status>> = {
 // What matters comes back as an error; grpc-js would also print it.
 grpc.setLogVerbosity(grpc.logVerbosity.NONE)
 
+type AuthContext = ReturnType<grpc.ClientUnaryCall['getAuthContext']>
+
 interface Address {
   readonly host: string
   readonly port: number
@@ -61,17 +65,21 @@ export interface GrpcRpcOptions {
   readonly messageBytesMax?: number
   /** Default: those of the .proto files. */
   readonly methods?: readonly RpcMethod[]
+  /** Both ends prove who they are; without, everything is in the clear and nothing is proved. */
+  readonly certificates?: NodeCertificates
 }
 
 export class GrpcRpc implements Rpc {
   readonly #clock: Clock
   readonly #options: grpc.ChannelOptions
   readonly #methods: readonly RpcMethod[]
+  readonly #certificates: NodeCertificates | undefined
 
   constructor(options: GrpcRpcOptions) {
     const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX
     this.#clock = options.clock
     this.#methods = options.methods ?? METHODS
+    this.#certificates = options.certificates
     this.#options = {
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
@@ -94,22 +102,29 @@ export class GrpcRpc implements Rpc {
         : answer(service, name)
     }
     server.addService(definitionOf(this.#methods), implementation)
-    const port = await bind(server, options)
+    const port = await bind(server, options, serverCredentials(this.#certificates))
     return new GrpcServer(server, port, { clock: this.#clock, streams })
   }
 
   peer(options: Address): RpcPeer {
+    const { credentials, refusal } = channelCredentials(this.#certificates)
     const parts = { clock: this.#clock, methods: this.#methods, remote: hostPort(options) }
-    return new GrpcPeer(parts, {
-      ...this.#options,
-      'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
-      'grpc.initial_reconnect_backoff_ms': RECONNECT_AFTER_MS,
-      'grpc.max_reconnect_backoff_ms': RECONNECT_AFTER_MS_MAX,
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.enable_retries': 0,
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-    })
+    return new GrpcPeer(
+      { ...parts, credentials, refusal },
+      {
+        ...this.#options,
+        'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
+        'grpc.initial_reconnect_backoff_ms': RECONNECT_AFTER_MS,
+        'grpc.max_reconnect_backoff_ms': RECONNECT_AFTER_MS_MAX,
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.enable_retries': 0,
+        'grpc.enable_http_proxy': 0,
+        'grpc.service_config_disable_resolution': 1,
+        'grpc.enable_channelz': 0,
+        // A name that TLS takes; it is not looked at (channelCredentials).
+        ...(this.#certificates === undefined ? {} : { 'grpc.ssl_target_name_override': 'odradek' }),
+      },
+    )
   }
 
   #accept(
@@ -117,7 +132,12 @@ export class GrpcRpc implements Rpc {
     onStream: (stream: RpcStream) => RpcStreamHandler,
     owner: Set<GrpcStream>,
   ): void {
-    const parts = { clock: this.#clock, owner, remote: call.getPeer() }
+    const parts = {
+      clock: this.#clock,
+      owner,
+      remote: call.getPeer(),
+      identity: () => identityOf(call.getAuthContext()),
+    }
     // An error event is how a stream of grpc-js ends with a status.
     const stream = new GrpcStream({ ...parts, side: 'server' }, call, (error) => {
       call.emit('error', statusOf(error))
@@ -164,9 +184,16 @@ class GrpcServer implements RpcServer {
   async #close(): Promise<void> {
     const error = new RpcError('unavailable', 'the server closes')
     for (const stream of [...this.#streams]) stream.breakOff(error)
-    const timer = this.#clock.after(SHUTDOWN_MS, () => this.#server.forceShutdown())
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    timer.cancel()
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(SHUTDOWN_MS, () => {
+        this.#server.forceShutdown()
+        resolve() // a connection that never spoke HTTP/2 is not heard of again
+      })
+      this.#server.tryShutdown(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 }
 
@@ -174,12 +201,16 @@ interface PeerParts {
   readonly clock: Clock
   readonly methods: readonly RpcMethod[]
   readonly remote: string
+  readonly credentials: grpc.ChannelCredentials
+  /** Why the certificate of the other end was not accepted. */
+  refusal(): string | undefined
 }
 
 class GrpcPeer implements RpcPeer {
   readonly #clock: Clock
   readonly #remote: string
   readonly #paths: ReadonlyMap<string, string>
+  readonly #refusal: () => string | undefined
   readonly #client: grpc.Client
   readonly #streams = new Set<GrpcStream>()
   readonly #calls = new Set<grpc.ClientUnaryCall>()
@@ -188,18 +219,24 @@ class GrpcPeer implements RpcPeer {
     this.#clock = parts.clock
     this.#remote = parts.remote
     this.#paths = new Map(parts.methods.map((one) => [keyOf(one.name, one.isStream), pathOf(one)]))
-    this.#client = new grpc.Client(parts.remote, grpc.credentials.createInsecure(), options)
+    this.#refusal = parts.refusal
+    this.#client = new grpc.Client(parts.remote, parts.credentials, options)
   }
 
   stream(method: string, handler: RpcStreamHandler): RpcStream {
     const path = this.#path(method, true)
     const call = this.#client.makeBidiStreamRequest(path, passThrough, passThrough)
-    const parts = { clock: this.#clock, owner: this.#streams, remote: this.#remote }
+    const parts = {
+      clock: this.#clock,
+      owner: this.#streams,
+      remote: this.#remote,
+      identity: () => identityOf(call.getAuthContext()),
+    }
     const stream = new GrpcStream({ ...parts, side: 'client' }, call, () => call.cancel())
     stream.attach(handler)
     call.on('data', (message: Buffer) => stream.received(message))
     call.on('error', () => {}) // the status that follows says the same
-    call.on('status', (status: grpc.StatusObject) => stream.close(errorOf(status, this.#remote)))
+    call.on('status', (status: grpc.StatusObject) => stream.close(this.#errorOf(status)))
     return stream
   }
 
@@ -215,7 +252,7 @@ class GrpcPeer implements RpcPeer {
           timer?.cancel()
           this.#calls.delete(call)
           if (error === null && response !== undefined) resolve(response)
-          else reject(error === null ? noAnswer(method) : errorOf(error, this.#remote))
+          else reject(error === null ? noAnswer(method) : this.#errorOf(error))
         },
       )
       this.#calls.add(call)
@@ -231,6 +268,14 @@ class GrpcPeer implements RpcPeer {
     for (const stream of [...this.#streams]) stream.cancel()
     for (const call of this.#calls) call.cancel()
     this.#client.close()
+  }
+
+  #errorOf(status: Status): RpcError | undefined {
+    const refusal = this.#refusal()
+    if (refusal !== undefined && status.code === grpc.status.UNAVAILABLE) {
+      return new RpcError('denied', `${this.#remote}: ${refusal}`)
+    }
+    return errorOf(status, this.#remote)
   }
 
   #path(method: string, isStream: boolean): string {
@@ -263,17 +308,22 @@ function answer(service: RpcService, method: string) {
     call: grpc.ServerUnaryCall<Buffer, Buffer>,
     respond: grpc.sendUnaryData<Buffer>,
   ): void => {
-    service.onCall(method, call.request, call.getPeer()).then(
+    const identity = identityOf(call.getAuthContext())
+    service.onCall(method, call.request, call.getPeer(), identity).then(
       (response) => respond(null, asBuffer(response)),
       (error: unknown) => respond(statusOf(asRpcError(error))),
     )
   }
 }
 
-function bind(server: grpc.Server, options: Address): Promise<number> {
+function bind(
+  server: grpc.Server,
+  options: Address,
+  credentials: grpc.ServerCredentials,
+): Promise<number> {
   const where = hostPort(options)
   return new Promise((resolve, reject) => {
-    server.bindAsync(where, grpc.ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(where, credentials, (error, port) => {
       if (error === null) resolve(port)
       else {
         const sentence = `cannot listen on ${where}: choose another address or port`
@@ -281,6 +331,38 @@ function bind(server: grpc.Server, options: Address): Promise<number> {
       }
     })
   })
+}
+
+function serverCredentials(certificates: NodeCertificates | undefined): grpc.ServerCredentials {
+  if (certificates === undefined) return grpc.ServerCredentials.createInsecure()
+  const { authorities, chain, key } = certificates
+  const pair = { cert_chain: Buffer.from(chain), private_key: Buffer.from(key) }
+  return grpc.ServerCredentials.createSsl(Buffer.from(authorities), [pair], true)
+}
+
+/** A node is known by its certificate, not by the name or the address under which it is called. */
+function channelCredentials(certificates: NodeCertificates | undefined): {
+  credentials: grpc.ChannelCredentials
+  refusal: () => string | undefined
+} {
+  if (certificates === undefined) {
+    return { credentials: grpc.credentials.createInsecure(), refusal: () => undefined }
+  }
+  let refusal: string | undefined
+  const { authorities, chain, key, identity } = certificates
+  const pem = [authorities, key, chain].map((text) => Buffer.from(text))
+  const credentials = grpc.credentials.createSsl(pem[0], pem[1], pem[2], {
+    checkServerIdentity(_host, certificate) {
+      refusal = refusalOf(identity, identityIn(certificate.subjectaltname))
+      return refusal === undefined ? undefined : new Error(refusal)
+    },
+  })
+  return { credentials, refusal: () => refusal }
+}
+
+/** Undefined on a connection without certificates. */
+function identityOf(context: AuthContext | null): RpcIdentity | undefined {
+  return identityIn(context?.sslPeerCertificate?.subjectaltname)
 }
 
 function hostPort({ host, port }: Address): string {
@@ -296,19 +378,34 @@ function statusOf(error: RpcError): grpc.ServerErrorResponse {
   }
 }
 
-/** Undefined when the status is OK. */
-function errorOf(
-  status: { readonly code: grpc.status; readonly details: string },
-  remote: string,
-): RpcError | undefined {
-  if (status.code === grpc.status.OK) return undefined
-  return new RpcError(codeOf(status), `${remote}: ${status.details}`)
-}
-
-function codeOf(status: {
+interface Status {
   readonly code: grpc.status
   readonly details: string
-}): RpcError['code'] {
+}
+
+/** Undefined when the status is OK. */
+function errorOf(status: Status, remote: string): RpcError | undefined {
+  if (status.code === grpc.status.OK) return undefined
+  const details = status.details.replace(NOISE, '').trim()
+  return new RpcError(codeOf(status), `${remote}: ${sentenceOf(details)}`)
+}
+
+/** What differs at each attempt, or says nothing. */
+const NOISE =
+  /No connection established\. Last error: (Error: )?|\.? ?Resolution note: | \(\d{4}-\S+Z\)/g
+
+function sentenceOf(details: string): string {
+  if (details.includes('wrong version number')) {
+    return 'it does not speak TLS, and this node does: correct listener.security.protocol.map'
+  }
+  if (!TLS_REFUSAL.test(details)) return details
+  const reason = details.split(':').findLast((part) => /[a-z]/.test(part) && !part.includes('/'))
+  return `its certificate or ours is not accepted (${reason?.trim()}): correct the ssl settings`
+}
+
+const TLS_REFUSAL = /SSL routines|certificate|SSL alert/
+
+function codeOf(status: Status): RpcError['code'] {
   switch (status.code) {
     case grpc.status.DEADLINE_EXCEEDED:
       return 'timeout'
@@ -320,7 +417,8 @@ function codeOf(status: {
     case grpc.status.CANCELLED:
       return 'cancelled'
     default:
-      return status.details.includes('ECONNREFUSED') ? 'refused' : 'unavailable'
+      if (status.details.includes('ECONNREFUSED')) return 'refused'
+      return TLS_REFUSAL.test(status.details) ? 'denied' : 'unavailable'
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { StorageError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { RpcIdentity } from '../../base/rpc.ts'
 import { decodeRequest, encodeResponse, ForwardError } from '../../kafka/forward.ts'
 import { forwardRequest, forwardResponse, ProtocolError } from '../../proto/codecs.ts'
 import type {
@@ -35,14 +36,14 @@ export class ForwardService {
   }
 
   /** For PeerServer. Does not reject. */
-  async answer(bytes: Buffer): Promise<Uint8Array> {
+  async answer(bytes: Buffer, identity?: RpcIdentity): Promise<Uint8Array> {
     const { self, quorum } = this.#parts
     let toNodeId = ANY_NODE
     let outcome: Outcome
     try {
       const request = forwardRequest.decode(bytes)
       toNodeId = request.hello?.nodeId ?? ANY_NODE
-      outcome = await this.#answer(request)
+      outcome = await this.#answer(request, identity)
     } catch (error) {
       outcome = this.#outcomeOf(error)
     }
@@ -54,11 +55,11 @@ export class ForwardService {
     })
   }
 
-  async #answer(request: ForwardRequest): Promise<Outcome> {
+  async #answer(request: ForwardRequest, identity?: RpcIdentity): Promise<Outcome> {
     const { self, quorum, controller } = this.#parts
     const { hello } = request
     if (hello === null) return { outcome: 'FORBIDDEN', sentence: 'a request without a hello' }
-    const refusal = refusalOf(self, hello, ANY_NODE)
+    const refusal = refusalOf(self, hello, { identity })
     if (refusal !== undefined) return { outcome: 'FORBIDDEN', sentence: refusal }
     if (quorum.leaderId !== self.nodeId) {
       const sentence = `node ${self.nodeId} is not the controller`

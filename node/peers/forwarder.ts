@@ -144,7 +144,8 @@ export class Forwarder {
       return this.#unanswered(error, job)
     }
     const { hello: other, outcome, sentence } = response
-    const refusal = other === null ? 'an answer without a hello' : refusalOf(self, other, leaderId)
+    const refusal =
+      other === null ? 'an answer without a hello' : refusalOf(self, other, { nodeId: leaderId })
     if (refusal !== undefined) throw new ForwardFailure(refusal)
     switch (outcome) {
       case 'ANSWERED':

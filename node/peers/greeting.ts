@@ -71,7 +71,10 @@ class ClientGreeting implements RpcStreamHandler {
     if (hello === undefined) this.#refuse('what answered is no node of this kind')
     else if (hello.refusal !== '') this.#refuse(hello.refusal)
     else {
-      const refusal = refusalOf(self, hello, toNodeId)
+      const refusal = refusalOf(self, hello, {
+        nodeId: toNodeId,
+        identity: this.stream?.identity,
+      })
       if (refusal !== undefined) this.#refuse(refusal)
       else {
         this.#isGreeted = true
@@ -129,7 +132,9 @@ export class ServerGreeting implements RpcStreamHandler {
     const hello = helloIn(message)
     const nodeId = hello?.nodeId ?? ANY_NODE
     const refusal =
-      hello === undefined ? 'a stream begins with a hello' : refusalOf(self, hello, ANY_NODE)
+      hello === undefined
+        ? 'a stream begins with a hello'
+        : refusalOf(self, hello, { identity: stream.identity })
     if (hello === undefined || refusal !== undefined) {
       this.#refuse(refusal ?? '', nodeId)
       return

@@ -2,6 +2,7 @@
  * Who a node is, and whether two nodes fit together. Both ends look at the other's hello, so both
  * know why a stream was refused.
  */
+import type { RpcIdentity } from '../../base/rpc.ts'
 import type { Hello } from '../../proto/generated/messages.ts'
 import { SUPPORTED_FEATURES } from '../features.ts'
 import { VERSION } from '../version.ts'
@@ -62,15 +63,21 @@ export function remoteOf(hello: Hello): RemoteNode {
   }
 }
 
-/**
- * Why we don't talk to who sent this hello, in one sentence; undefined when we do. `expectedId` is
- * whom we called, or ANY_NODE.
- */
+/** What is known of the other end before it says hello. */
+export interface Expectation {
+  /** Whom we called; absent: anybody. */
+  readonly nodeId?: number
+  /** What it has proved to be; undefined where nothing is proved. */
+  readonly identity?: RpcIdentity | undefined
+}
+
+/** Why we don't talk to who sent this hello, in one sentence; undefined when we do. */
 export function refusalOf(
   self: SelfIdentity,
   hello: Hello,
-  expectedId: number,
+  expected: Expectation,
 ): string | undefined {
+  const { nodeId: expectedId = ANY_NODE, identity } = expected
   const clusterId = self.clusterId()
   const who = `node ${hello.nodeId}`
   if (hello.protocolMin > PROTOCOL_VERSIONS[1] || hello.protocolMax < PROTOCOL_VERSIONS[0]) {
@@ -84,6 +91,15 @@ export function refusalOf(
     return (
       `${who} is of cluster ${hello.clusterId}, node ${self.nodeId} of cluster ${clusterId}: ` +
       'correct controller.quorum.voters, or the directories of one of them'
+    )
+  }
+  if (identity !== undefined && identity.nodeId !== hello.nodeId) {
+    return `${who} has the certificate of node ${identity.nodeId}: give each node its own`
+  }
+  if (identity !== undefined && clusterId !== undefined && identity.clusterId !== clusterId) {
+    return (
+      `the certificate of ${who} is of cluster ${identity.clusterId}, node ${self.nodeId} of ` +
+      `cluster ${clusterId}: make certificates for this cluster`
     )
   }
   if (hello.nodeId === self.nodeId) {

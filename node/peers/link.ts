@@ -36,18 +36,21 @@ export interface LinkEvents {
    * newer one has answered. `isNews` is false when it is said again.
    */
   onDead(link: PeerLink, incarnationId: string | undefined, isNews: boolean): void
-  onRefused(link: PeerLink, sentence: string): void
+  /** One of the two does not want the other, or nobody has answered for a while. */
+  onFailing(link: PeerLink, error: RpcError): void
 }
 
 /** How long an answer to our hello may take. */
 const HELLO_WITHIN_MS = 1000
 /** The first call after a break comes at once: a process that dies closes its sockets in any order. */
-const RETRY_AFTER_MS: readonly number[] = [10, 25, 50, 100, 200, 400]
+const RETRY_AFTER_MS: readonly number[] = [10, 25, 50, 100, 200, 400, 1000]
 const RETRY_REFUSED_AFTER_MS = 1000
 /** How long a connection that falls silent is kept. */
 const SILENT_BEFORE_DOWN_MS_MIN = 400
 const SILENT_BEFORE_DOWN_MS_MAX = 1000
 const OFTEN_MS = 500
+/** Before people are told that nobody answers. */
+const PATIENCE_MS = 3000
 /** Who is dead is said again, to those who did not care before. */
 const DEAD_AGAIN_AFTER_MS = 1000
 
@@ -84,6 +87,7 @@ export class PeerLink {
     this.#events = events
     this.nodeId = node.id
     this.address = { host: node.host, port: node.port }
+    this.#downAtMs = parts.clock.monotonicMs()
     this.#call()
   }
 
@@ -229,9 +233,10 @@ export class PeerLink {
     const step = Math.min(this.#attempts++, RETRY_AFTER_MS.length - 1)
     const retryAfterMs = isDenied ? RETRY_REFUSED_AFTER_MS : RETRY_AFTER_MS[step]!
     this.#timer = clock.after(retryAfterMs, () => this.#call())
-    if (isDenied) this.#events.onRefused(this, error.message)
-    if (!this.isRefusing) return
     const nowMs = clock.monotonicMs()
+    const isFailing = isDenied || (!this.isRefusing && nowMs - this.#downAtMs > PATIENCE_MS)
+    if (isFailing && error !== undefined) this.#events.onFailing(this, error)
+    if (!this.isRefusing) return
     if (this.#isDeathTold && nowMs - this.#deathToldAtMs < DEAD_AGAIN_AFTER_MS) return
     const isNews = !this.#isDeathTold
     this.#isDeathTold = true

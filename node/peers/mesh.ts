@@ -125,7 +125,9 @@ export class Mesh {
       ...(others === undefined ? {} : { others }),
     })
     const sessions = new SessionService({ logger, controller })
-    this.server.routeCall(CLUSTER_FORWARD, (request) => forwards.answer(request))
+    this.server.routeCall(CLUSTER_FORWARD, (request, identity) =>
+      forwards.answer(request, identity),
+    )
     this.server.routeCall(CLUSTER_STATUS, async (request) => this.#status(request))
     this.server.routeStream(CLUSTER_SESSION, (remote, stream) => sessions.accept(remote, stream))
     this.#ends = [

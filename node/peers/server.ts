@@ -5,11 +5,17 @@
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
-import { RpcError, type RpcService, type RpcStream, type RpcStreamHandler } from '../../base/rpc.ts'
+import {
+  RpcError,
+  type RpcIdentity,
+  type RpcService,
+  type RpcStream,
+  type RpcStreamHandler,
+} from '../../base/rpc.ts'
 import { CLUSTER_PULSE } from '../../proto/methods.ts'
 import { ServerGreeting } from './greeting.ts'
 import type { RemoteNode, SelfIdentity } from './hello.ts'
-import { RefusalLog } from './refusal-log.ts'
+import { REFUSED, RefusalLog } from './refusal-log.ts'
 
 export interface PeerServerParts {
   readonly clock: Clock
@@ -22,7 +28,7 @@ export interface PeerServerParts {
 /** Refuses by throwing RpcError. */
 export type StreamRoute = (remote: RemoteNode, stream: RpcStream) => RpcStreamHandler
 /** Refuses by rejecting with RpcError. */
-export type CallRoute = (request: Buffer, address: string) => Promise<Uint8Array>
+export type CallRoute = (request: Buffer, identity?: RpcIdentity) => Promise<Uint8Array>
 
 /** Far more than a cluster of hundreds of nodes needs. */
 const STREAMS_MAX = 10_000
@@ -65,7 +71,8 @@ export class PeerServer implements RpcService {
         this.#parts.heardFrom(remote.nodeId)
         return route(remote, stream)
       },
-      onRefused: (sentence) => this.#refusals.say(sentence, sentence, stream.remote),
+      onRefused: (reason) =>
+        this.#refusals.say(reason, { message: REFUSED, reason, address: stream.remote }),
     })
     this.#streamCount++
     return {
@@ -78,11 +85,16 @@ export class PeerServer implements RpcService {
     }
   }
 
-  onCall(method: string, request: Buffer, remote: string): Promise<Uint8Array> {
+  onCall(
+    method: string,
+    request: Buffer,
+    _remote: string,
+    identity?: RpcIdentity,
+  ): Promise<Uint8Array> {
     const route = this.#callRoutes.get(method)
     if (route === undefined) {
       return Promise.reject(new RpcError('denied', `${method} is not served here`))
     }
-    return route(request, remote)
+    return route(request, identity)
   }
 }
