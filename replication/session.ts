@@ -11,6 +11,7 @@ import type { Timer } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { RpcError, RpcStream, RpcStreamHandler } from '../base/rpc.ts'
 import type { Flushable } from '../base/turn.ts'
+import { MessageBuffers } from './message-buffers.ts'
 import {
   DATA_HEADER_BYTES,
   FORMAT,
@@ -74,6 +75,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   readonly #behind = new Row()
   readonly #watermarks = new Row()
   readonly #writer = new MessageWriter()
+  readonly #buffers = new MessageBuffers()
   /** Of the message that is being made. */
   readonly #chosen: Subscription[] = []
   readonly #wanted: number[] = []
@@ -151,6 +153,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       throw new RangeError(`${receivedBytes} bytes dealt with of ${this.#sentBytes}`)
     }
     this.#dealtWithBytes = receivedBytes
+    this.#buffers.dealtWith(receivedBytes)
     this.#wake()
   }
 
@@ -339,7 +342,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #sendRecords(recordBytes: number): void {
     const chosen = this.#chosen.length
     const smallBytes = this.#writer.isEmpty ? 0 : this.#writer.sizeBytes - HEADER_BYTES
-    const message = Buffer.allocUnsafe(
+    const message = this.#buffers.take(
       HEADER_BYTES + smallBytes + recordBytes + chosen * DATA_HEADER_BYTES,
     )
     message[0] = FORMAT
@@ -352,7 +355,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     }
     this.#chosen.length = 0
     this.#wanted.length = 0
-    if (at > HEADER_BYTES) this.#send(at === message.length ? message : message.subarray(0, at))
+    if (at > HEADER_BYTES) this.#sendBuffer(message, at)
   }
 
   #copy(subscription: Subscription, wantedBytes: number, message: Buffer, at: number): number {
@@ -394,7 +397,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     subscription.isReading = true
     const { partition, plan } = subscription
     const wantedBytes = Math.max(plan.firstBatchBytes, Math.min(plan.availableBytes, MESSAGE_BYTES))
-    const message = Buffer.allocUnsafe(HEADER_BYTES + DATA_HEADER_BYTES + wantedBytes)
+    const message = this.#buffers.take(HEADER_BYTES + DATA_HEADER_BYTES + wantedBytes)
     const start = HEADER_BYTES + DATA_HEADER_BYTES
     const upTo = partition.log.writtenOffset
     partition.log.copyAsync(plan, upTo, message, start, wantedBytes).then(
@@ -417,7 +420,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       message[0] = FORMAT
       subscription.nextOffset = subscription.plan.nextOffset
       this.#writeHeader(subscription, message, HEADER_BYTES, copied)
-      this.#send(message.subarray(0, HEADER_BYTES + DATA_HEADER_BYTES + copied))
+      this.#sendBuffer(message, HEADER_BYTES + DATA_HEADER_BYTES + copied)
     }
     subscription.onWritten()
   }
@@ -432,6 +435,11 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       subscription.toldLogStart = logStartOffset
       this.#writer.watermark(subscription.handle, highWatermark, logStartOffset)
     }
+  }
+
+  #sendBuffer(buffer: Buffer, lengthBytes: number): void {
+    this.#send(buffer.length === lengthBytes ? buffer : buffer.subarray(0, lengthBytes))
+    this.#buffers.sent(buffer, this.#sentBytes)
   }
 
   #send(message: Buffer): void {
