@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { RpcError, RpcStreamHandler } from '../../base/rpc.ts'
 import { CLUSTER_SESSION, CLUSTER_STATUS } from '../../proto/methods.ts'
+import { TestAuthority, whyNoCertificates } from '../../proto/testing/certificates.ts'
 import {
   introduce,
   realStage,
@@ -351,3 +352,59 @@ function twinTests(scene: () => Scene): void {
     assert.ok(first.logged(/two nodes have node.id=1/))
   })
 }
+
+/** Each connection proves who is at its ends. */
+function certificateTests(): void {
+  const CLUSTER = 'the-cluster'
+  let authority: TestAuthority
+  let scene: Scene
+  before(() => {
+    authority = new TestAuthority()
+  })
+  after(() => authority.remove())
+  afterEach(() => scene.end())
+
+  it('connects nodes that have certificates', async () => {
+    scene = new Scene(realStage((id) => authority.certificates(CLUSTER, id)))
+    scene.nodes.push(...(await startNodes(scene.stage, 2)))
+    assert.equal(scene.node(1).peers.isUp(2), true)
+    await scene.node(2).end()
+    await scene.stage.until(() => scene.node(1).dead.length > 0)
+  })
+
+  it('refuses a node with the certificate of another, and says so on both sides', async () => {
+    const borrowed = (id: number) => authority.certificates(CLUSTER, id === 2 ? 7 : id)
+    scene = new Scene(realStage(borrowed))
+    await refuses(/node 2 has the certificate of node 7/)
+  })
+
+  it('refuses certificates of another cluster', async () => {
+    const foreign = (id: number) => authority.certificates(id === 2 ? 'another' : CLUSTER, id)
+    scene = new Scene(realStage(foreign))
+    await refuses(/certificate is of cluster \S+, that of node \d of cluster/)
+    assert.ok(scene.node(2).logged(/certificate is of cluster/))
+  })
+
+  it('refuses certificates that are not for the cluster of the directory', async () => {
+    scene = new Scene(realStage((id) => authority.certificates(CLUSTER, id)))
+    const clusterId = 'of-the-directory'
+    await refuses(/certificate of node 2 is of cluster the-cluster, node 1 of/, clusterId)
+  })
+
+  async function refuses(sentence: RegExp, clusterId?: string): Promise<void> {
+    const { stage, nodes } = scene
+    for (const id of [1, 2]) {
+      const options = clusterId === undefined ? {} : { clusterId }
+      await scene.add(new StageNode(stage, id, options))
+    }
+    introduce(nodes)
+    await stage.until(() => nodes[0]!.logged(sentence))
+    assert.deepEqual([nodes[0]!.peers.isUp(2), nodes[0]!.dead], [false, []])
+  }
+}
+
+const reason = whyNoCertificates()
+describe('node/peers with certificates', () => {
+  if (reason === undefined) certificateTests()
+  else it(`is not tested: ${reason}`)
+})

@@ -7,6 +7,7 @@ import type { Rpc, RpcServer } from '../../../base/rpc.ts'
 import { SimLogger, type SimLogLine } from '../../../base/sim/logger.ts'
 import { SimWorld } from '../../../base/sim/world.ts'
 import { type Driver, realDriver, simDriver } from '../../../base/suites/driver.ts'
+import type { NodeCertificates } from '../../../proto/certificates.ts'
 import { GrpcRpc } from '../../../proto/rpc.ts'
 import type { SelfIdentity } from '../hello.ts'
 import type { PeerAddress } from '../link.ts'
@@ -50,7 +51,8 @@ export function simStage(seed: number): Stage & { readonly world: SimWorld } {
   }
 }
 
-export function realStage(): Stage {
+/** `certificatesOf`: what a node shows to others; absent: nothing. */
+export function realStage(certificatesOf?: (nodeId: number) => NodeCertificates): Stage {
   const lines = new Map<number, SimLogLine[]>()
   return {
     ...realDriver,
@@ -59,7 +61,10 @@ export function realStage(): Stage {
       const own = lines.get(nodeId) ?? []
       lines.set(nodeId, own)
       const logger = new SimLogger(() => realClock.monotonicMs(), {}, own)
-      return { clock: realClock, rpc: new GrpcRpc({ clock: realClock }), logger, lines: own }
+      const certificates = certificatesOf?.(nodeId)
+      const proof = certificates === undefined ? {} : { certificates }
+      const rpc = new GrpcRpc({ clock: realClock, ...proof })
+      return { clock: realClock, rpc, logger, lines: own }
     },
     host: () => '127.0.0.1',
     end() {},
