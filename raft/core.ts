@@ -6,7 +6,7 @@
  * counts for others is durable here first.
  */
 import { assert } from '../base/assert.ts'
-import { Election, judgeVote } from './election.ts'
+import { Election, isStranger, judgeVote } from './election.ts'
 import { Follower } from './follower.ts'
 import { Leader, type ProposalFault } from './leader.ts'
 import {
@@ -187,7 +187,10 @@ export class RaftCore {
     if (message.type === 'vote') this.#vote(message)
     else if (message.type === 'vote-response') this.#voteResponse(message)
     else if (message.type === 'follow' || message.type === 'read') this.#request(message)
-    else if (message.term < state.term) this.#answerOld(message)
+    else if (message.type === 'read-response') {
+      // True whenever it comes: it was confirmed after it was asked for.
+      state.reads.push({ context: message.context, offset: message.offset })
+    } else if (message.term < state.term) this.#answerOld(message)
     else {
       const isOfLeader = isLeaderMessage(message)
       if (isOfLeader && this.#isFromTheDead(message)) return
@@ -232,9 +235,7 @@ export class RaftCore {
 
   #toRole(message: Message): void {
     const { state } = this
-    if (message.type === 'read-response') {
-      state.reads.push({ context: message.context, offset: message.offset })
-    } else if (message.type === 'timeout-now') {
+    if (message.type === 'timeout-now') {
       if (this.#leader === undefined && state.isVoter) this.#campaign(true)
     } else this.#leader?.step(message)
   }
@@ -276,9 +277,10 @@ export class RaftCore {
     this.#answerVote(message, refusal)
   }
 
-  #answerVote(message: VoteMessage, refusal: VoteResponseMessage['refusal']): void {
+  #answerVote(message: VoteMessage, reason: VoteResponseMessage['refusal']): void {
     const { isPreVote, from } = message
-    const isGranted = refusal === ''
+    const isGranted = reason === ''
+    const refusal = !isGranted && isStranger(this.state, message) ? 'stranger' : reason
     const term = isGranted ? message.term : this.state.term
     this.state.send(from, { type: 'vote-response', isPreVote, isGranted, refusal }, term)
   }
@@ -301,9 +303,11 @@ export class RaftCore {
     if (message.term > state.term && !isGrantedInAdvance) {
       this.#follow(message.term, NO_MEMBER_ID)
       this.#deadlineMs = state.nowMs + this.#retryMs()
+      if (message.refusal === 'stranger') this.#askToFollow()
       return
     }
-    if (message.refusal === 'stranger') this.#askToFollow()
+    const isAlone = this.#leader === undefined && state.leaderId === NO_MEMBER_ID
+    if (message.refusal === 'stranger' && isAlone) this.#askToFollow()
     if (election === undefined || election.isPreVote !== message.isPreVote) return
     if (message.term !== (isGrantedInAdvance ? state.term + 1 : state.term)) return
     election.answered(message)
@@ -428,7 +432,13 @@ export class RaftCore {
     const { log, term } = this.state
     log.refuse(writtenEnd)
     if (this.#leader === undefined) this.#follower.refused()
-    else if (!this.#leader.refused()) this.#follow(term, NO_MEMBER_ID)
+    else if (!this.#leader.refused()) {
+      this.#follow(term, NO_MEMBER_ID)
+      // Another one, with room, had better lead.
+      if (!this.state.isSoleVoter) {
+        this.#deadlineMs += this.state.timing.electionTimeoutMaxMs
+      }
+    }
   }
 
   /** All below is durable. */

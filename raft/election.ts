@@ -66,16 +66,23 @@ export function judgeVote(state: RaftState, message: VoteMessage, isLeading: boo
   if (!message.isTransfer && (isLeading || state.isInLease)) return 'lease'
   const { log, voted } = state
   const candidate: Member = { nodeId: message.from, directoryId: message.directoryId }
-  if (!isAtLeastAsLong(message, log.lastTerm, log.endOffset)) {
-    const isKnown = log.membershipEnd === 0 || isVoter(log.membership, candidate)
-    return isKnown ? 'log' : 'stranger'
-  }
+  if (!isAtLeastAsLong(message, log.lastTerm, log.endOffset)) return 'log'
   const hasVoted = message.term === state.term && voted !== undefined
   if (!message.isPreVote && hasVoted) {
     const isSame = voted.nodeId === candidate.nodeId && voted.directoryId === candidate.directoryId
     if (!isSame) return 'voted'
   }
   return ''
+}
+
+/**
+ * Who asks is no voter as far as this member knows. No reason to refuse, since it may know less than
+ * the other; but when there is one, the other had better ask to follow.
+ */
+export function isStranger(state: RaftState, message: VoteMessage): boolean {
+  const { log } = state
+  const candidate: Member = { nodeId: message.from, directoryId: message.directoryId }
+  return log.membershipEnd > 0 && !isVoter(log.membership, candidate)
 }
 
 /** Raft 5.4.1. */

@@ -118,10 +118,13 @@ export class Sender {
   snapshotReceived(progress: Progress, response: SnapshotResponseMessage): void {
     if (progress.state !== 'snapshot') return
     if (!isSameSnapshot(progress.snapshot, response.snapshot)) return
-    progress.snapshotPosition = Math.min(response.position, response.snapshot.sizeBytes)
+    const { position, snapshot } = response
+    // No more than before: it is late, or had no room, or came damaged. Not at once, and again.
+    const isNews = position > progress.snapshotPosition
+    progress.snapshotPosition = Math.min(position, snapshot.sizeBytes)
     // All is there: the next word is the answer to an append.
-    if (response.position >= response.snapshot.sizeBytes) progress.pause()
-    else progress.isPaused = false
+    if (isNews && position < snapshot.sizeBytes) progress.isPaused = false
+    else progress.pause()
   }
 
   heartbeats(round: number): void {

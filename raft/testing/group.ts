@@ -177,6 +177,7 @@ export class TestMember {
   #receive(message: SnapshotMessage): void {
     const { snapshot, position, data } = message
     if (this.storage.receivedBytes(snapshot) === position) {
+      if (this.storage.isFull) return
       this.storage.receive(snapshot, position, data)
     }
     this.core.received(message, this.storage.receivedBytes(snapshot))
