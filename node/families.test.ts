@@ -197,23 +197,16 @@ describe('node/families', () => {
   it('cost little with 2,000 partitions, and never hold the loop for long', async () => {
     const metrics = pageOf(nodeWith(2000), FAMILIES)
     await scrape(metrics)
-    let longestMs = 0
-    let lastNs = process.hrtime.bigint()
-    let isDone = false
-    const turn = () => {
-      const nowNs = process.hrtime.bigint()
-      longestMs = Math.max(longestMs, Number(nowNs - lastNs) / 1e6)
-      lastNs = nowNs
-      if (!isDone) setImmediate(turn)
+    // The best of a few: tests share their machine.
+    let tookMs = Number.POSITIVE_INFINITY
+    let heldMs = Number.POSITIVE_INFINITY
+    for (let round = 0; round < 8; round++) {
+      const cost = await costOf(() => metrics.render('prometheus'))
+      tookMs = Math.min(tookMs, cost.tookMs)
+      heldMs = Math.min(heldMs, cost.heldMs)
     }
-    setImmediate(turn)
-    const startNs = process.hrtime.bigint()
-    await metrics.render('prometheus')
-    const tookMs = Number(process.hrtime.bigint() - startNs) / 1e6
-    isDone = true
-    // The goals are 50 and 10 ms; tests share their machine.
-    const found = `${tookMs.toFixed(1)} ms, loop held for ${longestMs.toFixed(1)} ms`
-    assert.ok(tookMs < 250 && longestMs < 60, found)
+    const found = `${tookMs.toFixed(1)} ms, loop held for ${heldMs.toFixed(1)} ms`
+    assert.ok(tookMs < 50 && heldMs < 10, found)
   })
 
   it('of a real node are a page that any scraper takes', async () => {
@@ -251,6 +244,24 @@ describe('node/families', () => {
     }
   })
 })
+
+/** How long it takes, and the longest time in which the loop does not turn. */
+async function costOf(run: () => Promise<unknown>): Promise<{ tookMs: number; heldMs: number }> {
+  let heldMs = 0
+  let lastNs = process.hrtime.bigint()
+  let isDone = false
+  const turn = () => {
+    const nowNs = process.hrtime.bigint()
+    heldMs = Math.max(heldMs, Number(nowNs - lastNs) / 1e6)
+    lastNs = nowNs
+    if (!isDone) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const startNs = process.hrtime.bigint()
+  await run()
+  isDone = true
+  return { tookMs: Number(process.hrtime.bigint() - startNs) / 1e6, heldMs }
+}
 
 /** Three records, one of which a group has read. Returns the way to leave. */
 async function use(node: Node): Promise<() => Promise<void>> {

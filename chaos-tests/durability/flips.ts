@@ -24,7 +24,7 @@ const PARTITIONS = 8
 const BATCHES = 240
 const PER_BATCH = 10
 const VALUE_BYTES = 1000
-const READY_LIMIT_MS = 30_000
+const READY_LIMIT_MS = 15_000
 const FETCH_BYTES = 4 * 1024 * 1024
 const KAFKA_STORAGE_ERROR = 56
 /** A sentence of the program, or a line of the log. */
@@ -132,7 +132,7 @@ function choose(directory: string, count: number, random: (below: number) => num
   return flips
 }
 
-/** Resolves true when it serves, false when the process has ended. */
+/** Resolves true when it serves, false when the process has ended, or waits and says for what. */
 async function comesUp(server: ServerProcess): Promise<boolean> {
   await server.launch()
   try {
@@ -142,7 +142,9 @@ async function comesUp(server: ServerProcess): Promise<boolean> {
     ])
     return true
   } catch (error) {
-    if ((error as Error).message === 'late') throw new Error('neither ready nor ended')
+    if ((error as Error).message !== 'late') return false
+    const answer = await fetch(`http://127.0.0.1:${server.ports.http}/readyz`)
+    process.stdout.write(`waits: ${(await answer.text()).replace(/\s+/g, ' ')}\n`)
     return false
   }
 }
@@ -215,6 +217,7 @@ async function round(server: ServerProcess, flips: readonly Flip[], tally: Tally
   const said = () => EVIDENCE.test(server.logTail(1_000_000).slice(logBefore))
   if (!(await comesUp(server))) {
     tally.refusedStarts++
+    process.stdout.write(`refused: ${server.logTail(3).trim().slice(0, 500)}\n`)
     if (flips.every(({ owner }) => owner !== undefined)) fault('the node did not start')
     else if (!said()) fault('the node did not start and did not say why')
     return
