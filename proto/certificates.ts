@@ -1,7 +1,7 @@
 /**
  * Certificates of nodes. A certificate names its node and its cluster as one of its subject
- * alternative names, `odradek://CLUSTER-ID/nodes/NODE-ID`; the names and addresses of machines in it
- * mean nothing between nodes. `deploy/local/certs.sh` makes such certificates.
+ * alternative names, `odradek://CLUSTER-ID/nodes/NODE-ID`; names and addresses of machines mean
+ * nothing between nodes. `deploy/local/certs.sh` makes such certificates.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { UserError } from '../base/errors.ts'
@@ -80,7 +80,8 @@ function keyIn({ key, passphrase }: CertificateTexts): KeyObject {
     return createPrivateKey(passphrase === undefined ? key : { key, passphrase })
   } catch (error) {
     throw new UserError(
-      "the private key of this node can't be read: it has to be PEM, and ssl.key.password has to fit",
+      "the private key of this node can't be read: it has to be PEM, and ssl.key.password " +
+        'has to fit',
       1,
       { cause: error },
     )
