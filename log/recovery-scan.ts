@@ -57,7 +57,7 @@ export async function recoverTail(
   for (const offset of listing.snapshots) {
     if (offset > state.logEndOffset) await removeIfThere(state, snapshotPath(state, offset))
   }
-  await syncAll(state, start.segmentIndex, recoveryPoint)
+  await syncAll(state, start.segmentIndex)
   state.syncedOffset = state.logEndOffset
 }
 
@@ -292,10 +292,10 @@ function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
 }
 
 /**
- * What the recovery point has not passed may be news to the device: bytes, names, the end of a
- * file.
+ * What the process before this one did may be news to the device: bytes, the end of a file, names
+ * that were made and names that were taken away.
  */
-async function syncAll(state: LogState, first: number, recoveryPoint: number): Promise<void> {
+async function syncAll(state: LogState, first: number): Promise<void> {
   for (const segment of state.segments.slice(first)) {
     // They may be shorter now than their files: written again as a whole.
     await removeIndexes(state, segment)
@@ -304,7 +304,6 @@ async function syncAll(state: LogState, first: number, recoveryPoint: number): P
       segment.saveIndexes()
     }
     if (!state.parts.disk.exists(segment.file.path)) continue
-    if (segment.baseOffset >= recoveryPoint) state.isDirectoryDirty = true
     if (segment.hasGaps) await makeGapsDurable(state, segment)
     const file = segment.file.pin()
     try {
@@ -314,6 +313,5 @@ async function syncAll(state: LogState, first: number, recoveryPoint: number): P
     }
     segment.syncedBytes = segment.writtenBytes
   }
-  // Not for a log without records, as most are after a first start.
-  if (state.isDirectoryDirty) await state.syncNames()
+  await state.syncNames()
 }
