@@ -88,6 +88,13 @@ describe('node/metadata/partition-change', () => {
     assert.equal(brief(after(two, { isr: [1] })), 'leader 1.5 isr 1 elr 2 last ')
   })
 
+  it('forgets an ELR when the one elected from it suffices', () => {
+    const rules = { minInsyncReplicas: 1 }
+    const none = partition({ isr: [], leader: -1, eligibleLeaderReplicas: [1, 2] })
+    const elected = after(none, {}, { ...rules, active: [2] })
+    assert.equal(brief(elected), 'leader 2.6 isr 2 elr  last ')
+  })
+
   it('forgets an ELR when a smaller ISR suffices', () => {
     const one = after(partition(), { isr: [1] })
     const lowered = after(one, {}, { minInsyncReplicas: 1 })

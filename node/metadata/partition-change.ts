@@ -178,8 +178,7 @@ class PartitionChange {
   #keepEligible(): void {
     const { eligibleLeaderReplicas, isr, leader, lastKnownElr } = this.#before
     if (!this.#rules.isElrEnabled) return
-    const least = Math.min(this.#rules.minInsyncReplicas, this.#replicas.length)
-    if (this.#isr.length < least) {
+    if (!this.#isEnough()) {
       const candidates = new Set([...eligibleLeaderReplicas, ...isr])
       this.#elr = [...candidates].filter(
         (id) => this.#replicas.includes(id) && !this.#isr.includes(id) && !this.#isUnfit(id),
@@ -190,13 +189,18 @@ class PartitionChange {
     this.#lastKnown = last.filter((id) => !this.#lost.has(id) && this.#replicas.includes(id))
   }
 
+  /** Does the ISR suffice for an acknowledgement? Then those outside may lack what is acknowledged. */
+  #isEnough(): boolean {
+    return this.#isr.length >= Math.min(this.#rules.minInsyncReplicas, this.#replicas.length)
+  }
+
   #elect(): void {
     const clean = this.#cleanLeader()
     if (clean !== undefined) {
       this.#leader = clean
       if (!this.#isr.includes(clean)) {
         this.#isr = [clean]
-        this.#elr = this.#elr.filter((id) => id !== clean)
+        this.#elr = this.#isEnough() ? [] : this.#elr.filter((id) => id !== clean)
       }
       this.#lastKnown = []
       return
