@@ -104,6 +104,24 @@ describe('node/metadata/meta-properties', () => {
     assert.equal((await adoptClusterId(other.disk, theirs, theirs.clusterId)).nodeId, 1)
   })
 
+  it('is refused or read as it was, whichever byte changes', async () => {
+    const parts = fixture()
+    await join(parts, 1, '/a')
+    const whole = readMetaProperties(parts.disk, '/a')
+    const bytes = parts.disk.readFile('/a/meta.properties')
+    for (let at = 0; at < bytes.length; at++) {
+      const damaged = Buffer.from(bytes)
+      damaged[at]! ^= 1 << (at % 8)
+      await parts.disk.replaceFile('/a/meta.properties', damaged)
+      try {
+        assert.deepEqual(readMetaProperties(parts.disk, '/a'), whole, `byte ${at}`)
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error
+        assert.match((error as Error).message, /is damaged|restore the file/, `byte ${at}`)
+      }
+    }
+  })
+
   it("reads Kafka's own file, and says what is wrong with a bad one", async () => {
     const { disk, random } = fixture()
     disk.makeDirectory('/k')

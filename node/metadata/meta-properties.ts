@@ -3,6 +3,7 @@
  * 1); a directory of another node or another cluster is refused before anything in it is touched.
  */
 import { assert } from '../../base/assert.ts'
+import { crc32c } from '../../base/crc32c.ts'
 import type { Disk } from '../../base/disk.ts'
 import { UserError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
@@ -40,18 +41,32 @@ export function readMetaProperties(disk: Disk, directory: string): MetaPropertie
   const path = `${directory}/${META_PROPERTIES}`
   if (!disk.exists(path)) return undefined
   const values = new Map<string, string>()
-  for (const { name, value } of parseProperties(disk.readFile(path).toString('utf8'))) {
-    values.set(name, value)
-  }
   const refuse = (why: string): never => {
     throw new UserError(`${path} ${why}: use another directory, or restore the file`)
   }
+  const text = disk.readFile(path).toString('utf8')
+  if (!isIntact(text)) refuse('is damaged, or was edited and still has the checksum in line 1')
+  for (const { name, value } of parseProperties(text)) values.set(name, value)
   if (values.get('version') !== '1') refuse('is not of version 1')
   const nodeId = Number(values.get('node.id') ?? refuse('does not say which node.id it belongs to'))
   if (!Number.isInteger(nodeId) || nodeId < 0) refuse('has a node.id that is no number')
   const directoryId = values.get('directory.id') ?? refuse('has no directory.id')
   if (directoryId.length !== UUID_LENGTH) refuse('has a directory.id that is no id')
   return { clusterId: values.get('cluster.id'), nodeId, directoryId }
+}
+
+/** A comment for Kafka. One changed character would make a directory another node's or cluster's. */
+const CHECKSUM = '#crc32c='
+
+function checksumOf(text: string): string {
+  return crc32c(Buffer.from(text)).toString(16).padStart(8, '0')
+}
+
+/** Files of Kafka have no checksum, and are believed. */
+function isIntact(text: string): boolean {
+  if (!text.startsWith(CHECKSUM)) return true
+  const end = text.indexOf('\n')
+  return text.slice(CHECKSUM.length, end) === checksumOf(text.slice(end + 1))
 }
 
 async function write(disk: Disk, directory: string, meta: MetaProperties): Promise<void> {
@@ -61,7 +76,8 @@ async function write(disk: Disk, directory: string, meta: MetaProperties): Promi
     `node.id=${meta.nodeId}`,
     'version=1',
   ].filter((line) => line !== 'cluster.id=')
-  const content = Buffer.from(`#\n${lines.join('\n')}\n`)
+  const text = `${lines.join('\n')}\n`
+  const content = Buffer.from(`${CHECKSUM}${checksumOf(text)}\n${text}`)
   await disk.replaceFile(`${directory}/${META_PROPERTIES}`, content)
 }
 
