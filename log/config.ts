@@ -28,6 +28,7 @@ export interface LogConfig {
   readonly timestampAfterMaxMs: number
   readonly compressionType: 'producer' | 'uncompressed' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
   readonly fileDeleteDelayMs: number
+  /** Accepted and ignored: the end of a segment is where its file ends. */
   readonly preallocate: boolean
   /**
    * 'group': the owner syncs before it acknowledges. 'interval': every `flushMs`. 'none': write-
