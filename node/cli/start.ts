@@ -1,7 +1,7 @@
 /** odradek start FILE: one node in the foreground. */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { StorageError, UserError } from '../../base/errors.ts'
+import { UserError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { realClock } from '../../base/real/clock.ts'
 import { realLogger } from '../../base/real/logger.ts'
@@ -14,7 +14,7 @@ import type { Settings } from '../config.ts'
 import { PrometheusMetrics } from '../metrics.ts'
 import { Node } from '../node.ts'
 import { say } from './output.ts'
-import { storageSentence } from './storage-sentence.ts'
+import { asSentence } from './storage-sentence.ts'
 
 export interface StartOptions {
   readonly set?: string[]
@@ -58,7 +58,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
     node = await Node.start(world, settings, onFatal)
   } catch (error) {
     await admin?.close()
-    throw error instanceof StorageError ? storageSentence(error) : error
+    throw asSentence(error)
   }
   admin?.show(new NodeAdmin(node, world, metrics))
   const where = node.endpoints.map((one) => `${one.name}://${one.host}:${one.port}`).join(', ')

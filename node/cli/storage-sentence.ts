@@ -1,8 +1,14 @@
 /** What to do when a node can't start because of its disk: one sentence for each way to fail. */
-import { type StorageError, UserError } from '../../base/errors.ts'
+import { CorruptionError, StorageError, UserError } from '../../base/errors.ts'
 
-export function storageSentence(error: StorageError): UserError {
-  return new UserError(sentence(error), 1, { cause: error })
+/** What is no trouble of a disk stays as it is. */
+export function asSentence(error: unknown): unknown {
+  if (error instanceof StorageError) return new UserError(sentence(error), 1, { cause: error })
+  if (!(error instanceof CorruptionError)) return error
+  const text =
+    `${error.message}: the directory is damaged and is left as it is; restore it, or remove it ` +
+    'when other nodes have all that was in it'
+  return new UserError(text, 1, { cause: error })
 }
 
 function sentence({ code, path, message }: StorageError): string {
