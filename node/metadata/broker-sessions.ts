@@ -29,6 +29,7 @@ import {
 } from './broker-states.ts'
 import { ClusterRules } from './cluster-rules.ts'
 import type { Decisions } from './decision.ts'
+import { offlineRecords } from './failed-replicas.ts'
 import { type BrokerImage, isActive, type MetadataImage } from './image.ts'
 import { hasMovableLeadership, someRepairs } from './leadership.ts'
 import { Liveness } from './liveness.ts'
@@ -131,6 +132,7 @@ export class BrokerSessions {
     const offset = request.currentMetadataOffset
     const isHeard = this.#liveness.heard(broker, loopProgress, offset, this.#nowMs())
     if (!isHeard) return heartbeatAnswer(this.#image, request)
+    if (request.offlineLogDirs.length > 0) await this.#onOffline(broker, request.offlineLogDirs)
     if (this.#stepOf(this.#image, broker, request) === 'stay') {
       return heartbeatAnswer(this.#image, request)
     }
@@ -145,6 +147,23 @@ export class BrokerSessions {
       this.settle()
     }
     return heartbeatAnswer(this.#image, request)
+  }
+
+  /** What lies in directories that can't be used leads nothing. Repeated with each heartbeat. */
+  async #onOffline(broker: BrokerImage, directories: readonly string[]): Promise<void> {
+    const offline = [...directories]
+    for (;;) {
+      const count = await this.#parts.decisions.add((view) => {
+        const isSame = view.image.brokers.get(broker.id)?.epoch === broker.epoch
+        const records = isSame ? offlineRecords(view, broker.id, offline) : []
+        return { records, answer: records.length }
+      }, true)
+      if (count === 0) return
+      this.#parts.logger.warn('Replicas are out of service: their directory failed.', {
+        broker: broker.id,
+        count,
+      })
+    }
   }
 
   async unregister({ brokerId }: UnregisterBrokerRequest): Promise<UnregisterBrokerResponse> {

@@ -1,5 +1,5 @@
 /**
- * Replicas that their brokers report as failed. A failed disk: the replica is out of service until
+ * Replicas that their brokers report as failed, one by one or by the directory. A failed disk: the replica is out of service until
  * its broker registers again, or its leader says that it has caught up. Damaged bytes: a leader gives
  * up leadership to a replica that is in sync, and is repaired from it; when there is none, it goes on
  * with what it has.
@@ -16,8 +16,9 @@ import { ClusterRules, LOST_DIRECTORY } from './cluster-rules.ts'
 import type { FailedReplica } from './controller-port.ts'
 import type { Decision, View } from './decision.ts'
 import { type PartitionImage, topicById } from './image.ts'
+import { CHANGES_PER_BATCH } from './leadership.ts'
 import { changedPartition, changePartition, type PartitionRules } from './partition-change.ts'
-import type { RecordOf } from './records.ts'
+import type { MetadataRecord, RecordOf } from './records.ts'
 
 export function decideFailedReplica(view: View, report: FailedReplica): Decision<number> {
   const { image } = view
@@ -39,6 +40,26 @@ export function decideFailedReplica(view: View, report: FailedReplica): Decision
       ? afterStorageFailure(topic.id, partition, report.brokerId, rules)
       : afterDamage(topic.id, partition, report.brokerId, rules)
   return { records: record === undefined ? [] : [record], answer: NONE }
+}
+
+/** The replicas in directories that their broker can't use any more (KIP-858). */
+export function offlineRecords(
+  { image, settings }: View,
+  brokerId: number,
+  offline: readonly string[],
+): MetadataRecord[] {
+  const records: MetadataRecord[] = []
+  const rules = new ClusterRules(image, settings)
+  for (const topic of image.topics.values()) {
+    for (const partition of topic.partitions) {
+      const directory = partition.directories[partition.replicas.indexOf(brokerId)]
+      if (directory === undefined || !offline.includes(directory)) continue
+      const record = afterStorageFailure(topic.id, partition, brokerId, rules.of(topic.name))
+      if (record !== undefined) records.push(record)
+      if (records.length >= CHANGES_PER_BATCH) return records
+    }
+  }
+  return records
 }
 
 type Change = RecordOf<'PartitionChangeRecord'> | undefined

@@ -164,4 +164,17 @@ describe('node/metadata/failed-replicas', () => {
     assert.equal(await report(fixture, 1, 'damaged', 9), 41)
     assert.equal((await fixture.alterIsr('a', [1, 2])).errorCode, 0, 'repaired')
   })
+
+  it('takes all replicas of a failed directory out of service', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 3 })
+    await fixture.create('a', [1, 2, 3], [2, 1, 3], [3, 2, 1])
+    await fixture.beat(2, { offlineLogDirs: fixture.broker(2).registration.directoryIds.slice() })
+    for (const index of [0, 1, 2]) {
+      const { leader, isr } = fixture.partition('a', index)
+      assert.deepEqual([leader !== 2, [...isr].sort()], [true, [1, 3]])
+    }
+    const { offset } = fixture.image
+    await fixture.beat(2, { offlineLogDirs: fixture.broker(2).registration.directoryIds.slice() })
+    assert.equal(fixture.image.offset, offset, 'said once is enough')
+  })
 })
