@@ -21,6 +21,8 @@ export interface SelfIdentity {
   readonly incarnationId: string
   /** undefined until the cluster has one. */
   readonly clusterId: () => string | undefined
+  /** Of controller.quorum.voters, if it is set. */
+  readonly voterIds?: readonly number[]
 }
 
 /** What the other end of a stream has said of itself. */
@@ -31,6 +33,7 @@ export interface RemoteNode {
   readonly softwareVersion: string
   /** undefined: it has not heard of one. */
   readonly clusterId: string | undefined
+  readonly voterIds: readonly number[]
 }
 
 /** `toNodeId`: whom we take the other end for; `refusal`: why we end what has just begun. */
@@ -49,18 +52,31 @@ export function helloOf(self: SelfIdentity, toNodeId: number, refusal = ''): Hel
     metadataVersionMax,
     toNodeId,
     refusal,
+    voterIds: self.voterIds ?? [],
   }
 }
 
 export function remoteOf(hello: Hello): RemoteNode {
-  const { nodeId, directoryId, incarnationId, softwareVersion, clusterId } = hello
+  const { nodeId, directoryId, incarnationId, softwareVersion, clusterId, voterIds } = hello
   return {
     nodeId,
     directoryId,
     incarnationId,
     softwareVersion,
     clusterId: clusterId === '' ? undefined : clusterId,
+    voterIds,
   }
+}
+
+/** Two lists of voters found two clusters; where one is founded already, its own list counts. */
+export function voterDispute(self: SelfIdentity, remote: RemoteNode): string | undefined {
+  const own = [...(self.voterIds ?? [])].sort((a, b) => a - b)
+  const other = [...remote.voterIds].sort((a, b) => a - b)
+  if (own.length === 0 || other.length === 0 || own.join() === other.join()) return undefined
+  return (
+    `node ${remote.nodeId} lists the voters ${other.join(', ')}, node ${self.nodeId} ` +
+    `${own.join(', ')}: make controller.quorum.voters the same`
+  )
 }
 
 /** What is known of the other end before it says hello. */

@@ -78,8 +78,9 @@ export class Mesh {
   #ends: (() => void)[] = []
 
   constructor(parts: MeshParts) {
-    const { clock, logger, rpc, self } = parts
+    const { clock, logger, rpc } = parts
     this.#parts = parts
+    const self = { ...parts.self, voterIds: parts.voters.map(({ id }) => id) }
     this.#startedAtMs = clock.monotonicMs()
     this.peers = new Peers({ clock, logger, rpc, self })
     this.server = new PeerServer({

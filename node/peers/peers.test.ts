@@ -278,6 +278,18 @@ function refusalTests(scene: () => Scene): void {
     assert.equal(fresh.peers.states()[0]?.remote?.clusterId, 'cluster-a')
   })
 
+  it('says that two nodes list different voters, and talks to both', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    first.voterIds.push(1, 2, 3)
+    const other = new StageNode(stage, 4)
+    other.voterIds.push(4, 1, 2)
+    await scene().add(other)
+    other.peers.setNodes(new Map([[1, first.address]]))
+    await stage.until(() => other.peers.isUp(1))
+    assert.ok(other.logged(/node 1 lists the voters 1, 2, 3, node 4 1, 2, 4: make controller/))
+  })
+
   it('refuses a node that is not the one that was called', async () => {
     const { stage } = scene()
     const [first, second] = scene().nodes

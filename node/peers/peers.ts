@@ -12,7 +12,7 @@ import {
   type RpcStream,
   type RpcStreamHandler,
 } from '../../base/rpc.ts'
-import type { RemoteNode, SelfIdentity } from './hello.ts'
+import { type RemoteNode, type SelfIdentity, voterDispute } from './hello.ts'
 import { type LinkEvents, type PeerAddress, PeerLink } from './link.ts'
 import { REFUSED, RefusalLog, UNREACHABLE } from './refusal-log.ts'
 
@@ -164,11 +164,13 @@ export class Peers {
   }
 
   #listen(): LinkEvents {
-    const { logger } = this.#parts
+    const { logger, self } = this.#parts
     return {
       onUp: (link, remote) => {
         this.#refusals.forget(link.nodeId)
         logger.info('connected with a node', { peer: link.nodeId, version: remote.softwareVersion })
+        const dispute = voterDispute(self, remote)
+        if (dispute !== undefined) logger.warn('the lists of voters differ', { reason: dispute })
         for (const run of [...this.#upListeners]) run(remote)
       },
       onDown: (link, error) => {

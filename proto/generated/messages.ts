@@ -15,6 +15,7 @@ export interface Hello {
   readonly metadataVersionMax: number
   readonly toNodeId: number
   readonly refusal: string
+  readonly voterIds: readonly number[]
 }
 
 export interface FirstFrame {

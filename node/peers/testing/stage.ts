@@ -88,6 +88,8 @@ export class StageNode {
   readonly dead: Told[] = []
   readonly ups: string[] = []
   readonly downs: number[] = []
+  /** None: they are not compared. */
+  readonly voterIds: number[] = []
   clusterId: string | undefined
   server: RpcServer | undefined
 
@@ -100,6 +102,7 @@ export class StageNode {
       directoryId: `directory-${nodeId}`,
       incarnationId: `${nodeId}.${options.life ?? 1}`,
       clusterId: () => this.clusterId,
+      voterIds: this.voterIds,
     }
     const { clock, rpc, logger } = this.place
     this.peers = new Peers({ clock, rpc, logger, self: this.self })
