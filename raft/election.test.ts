@@ -8,7 +8,7 @@ function answer(group: Group, more: Partial<VoteMessage>): VoteResponseMessage |
   const message: VoteMessage = {
     type: 'vote',
     from: 2,
-    directoryId: directoryOf(2),
+    directoryId: directoryOf(more.from ?? 2),
     to: 1,
     term: 1,
     isPreVote: false,
@@ -62,7 +62,12 @@ describe('raft/election: one vote a term', () => {
     ['another one in the same term: no', { term: 2 }, { term: 2, from: 3 }, 'voted'],
     ['another one in a later term: yes', { term: 2 }, { term: 3, from: 3 }, ''],
     ['one of an earlier term: no', { term: 3 }, { term: 2, from: 3 }, 'term'],
-    ['the same node with another log: no', { term: 2 }, { term: 2, directoryId: 'new' }, 'voted'],
+    [
+      'the same node with another log: no',
+      { term: 2 },
+      { term: 2, directoryId: 'new' },
+      'stranger',
+    ],
     ['asked in advance after a vote: yes', { term: 2 }, { term: 3, from: 3, isPreVote: true }, ''],
     ['in advance in the same term: no', { term: 2 }, { term: 2, from: 3, isPreVote: true }, 'term'],
   ]

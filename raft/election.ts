@@ -82,7 +82,7 @@ export function judgeVote(state: RaftState, message: VoteMessage, isLeading: boo
 export function isStranger(state: RaftState, message: VoteMessage): boolean {
   const { log } = state
   const candidate: Member = { nodeId: message.from, directoryId: message.directoryId }
-  return log.membershipEnd > 0 && !isVoter(log.membership, candidate)
+  return !isVoter(log.membership, candidate)
 }
 
 /** Raft 5.4.1. */

@@ -8,6 +8,7 @@ import { assert } from '../../base/assert.ts'
 import { crc32c } from '../../base/crc32c.ts'
 import type { Disk, DiskFile } from '../../base/disk.ts'
 import { CorruptionError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
 import { CONTROL_SNAPSHOT_FOOTER, CONTROL_SNAPSHOT_HEADER } from '../../log/format.ts'
 import { decodeBatch, readBatchHeader } from '../../log/records.ts'
 import type { Membership, SnapshotId } from '../../raft/messages.ts'
@@ -64,35 +65,33 @@ interface Incoming {
 export class Checkpoints {
   newest: Snapshot | undefined = undefined
   readonly #disk: Disk
+  readonly #logger: Logger
   readonly #directory: string
   #reading: { readonly name: string; readonly file: DiskFile } | undefined
   #incoming: Incoming | undefined
 
-  constructor(disk: Disk, directory: string) {
+  constructor(disk: Disk, directory: string, logger: Logger) {
     this.#disk = disk
+    this.#logger = logger
     this.#directory = directory
   }
 
-  /**
-   * Finds the newest one that is whole, removes what was never finished. Throws CorruptionError
-   * when there are some, and none can be read.
-   */
+  /** Finds the newest one that is whole; removes what was never finished, and what is damaged. */
   async open(): Promise<LoadedCheckpoint | undefined> {
     const names: string[] = []
     for (const { name } of this.#disk.list(this.#directory)) {
       if (PARTIAL.test(name)) await this.#disk.remove(this.#path(name))
       else if (NAME.test(name)) names.push(name)
     }
-    let failure: unknown
     for (const name of names.sort().reverse()) {
       try {
         return this.#load(name)
       } catch (error) {
         if (!(error instanceof CorruptionError)) throw error
-        failure ??= error
+        this.#logger.warn('A snapshot of the metadata is damaged.', { error: error.message })
+        await this.#disk.remove(this.#path(name))
       }
     }
-    if (failure !== undefined) throw failure
     return undefined
   }
 

@@ -111,7 +111,7 @@ export class RaftLog implements RaftStorage {
         isCleanShutdown: false,
         parts: { disk, clock, logger, probe, maybe },
       })
-      const checkpoints = new Checkpoints(disk, log.directory)
+      const checkpoints = new Checkpoints(disk, log.directory, logger)
       const loaded = await checkpoints.open()
       await checkLog(log, quorumState, checkpoints.newest)
       return new RaftLog(options, { log, quorumState, checkpoints, loaded })

@@ -28,6 +28,7 @@ import { ImageBuilder } from './apply.ts'
 import { entryCodec } from './control-records.ts'
 import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
 import { deltaBetween } from './image-delta.ts'
+import { newUuid } from './meta-properties.ts'
 import {
   type AppliedListener,
   type LeadershipListener,
@@ -43,6 +44,7 @@ import {
 import { RaftLog } from './raft-log.ts'
 import { decodeRecord, encodeRecord, type MetadataRecord } from './records.ts'
 import { takeSnapshot } from './snapshot-writer.ts'
+import { replacedVoterId, setAsideDamaged } from './voter-identity.ts'
 
 export interface RaftQuorumOptions {
   readonly nodeId: number
@@ -85,6 +87,8 @@ export class RaftQuorum implements MetadataQuorum {
   readonly #leadershipListeners: LeadershipListener[] = []
   #storage: RaftLog | undefined
   #driver: RaftDriver | undefined
+  /** Of this log among the voters. */
+  #directoryId: string
   #isStopped = false
   #isSnapshotting = false
   #bytesSinceSnapshot = 0
@@ -94,6 +98,7 @@ export class RaftQuorum implements MetadataQuorum {
 
   constructor(options: RaftQuorumOptions) {
     this.#options = options
+    this.#directoryId = options.directoryId
   }
 
   /** For figures and maintenance; undefined before the start. */
@@ -128,20 +133,14 @@ export class RaftQuorum implements MetadataQuorum {
 
   /**
    * Loads what is on disk and takes part. A sole voter has applied all of it when this resolves; of
-   * several, `readIndex` and `whenApplied` say when that is so. Rejects with CorruptionError when
-   * the vote or the log is damaged: this directory must not vote under its id again.
+   * several, `readIndex` and `whenApplied` say when that is so. When the vote or the log is damaged,
+   * the node begins anew, without a vote, and gets all from the others; rejects with CorruptionError
+   * when there are none.
    */
   async start(): Promise<void> {
     assert(this.#storage === undefined, 'started once')
-    const { disk, clock, logger, directory, probe, maybe, nodeId, voterIds } = this.#options
-    const storage = await RaftLog.open({
-      disk,
-      clock,
-      logger,
-      probe: probe ?? new LogProbe(),
-      directory,
-      maybe: maybe ?? (() => false),
-    })
+    const { nodeId, voterIds } = this.#options
+    const storage = await this.#open()
     if (this.#isStopped) {
       await storage.close()
       throw new NotLeaderError('the node stopped')
@@ -158,6 +157,26 @@ export class RaftQuorum implements MetadataQuorum {
     await led
   }
 
+  async #open(): Promise<RaftLog> {
+    const { disk, directory, voterIds, nodeId, logger, random, probe, clock } = this.#options
+    const { maybe = () => false, directoryId } = this.#options
+    const options = { disk, clock, logger, directory, probe: probe ?? new LogProbe(), maybe }
+    this.#directoryId = replacedVoterId(disk, directory) ?? directoryId
+    try {
+      return await RaftLog.open(options)
+    } catch (error) {
+      const hasOthers = voterIds.some((id) => id !== nodeId)
+      if (!(error instanceof CorruptionError) || !hasOthers) throw error
+      this.#directoryId = newUuid(random)
+      logger.error(
+        'The metadata log or the vote is damaged: this node gives up its vote, and fetches all anew.',
+        { error: error.message, directoryId: this.#directoryId },
+      )
+      await setAsideDamaged(disk, directory, this.#directoryId)
+      return RaftLog.open(options)
+    }
+  }
+
   #whenLeading(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#starting = { resolve, reject }
@@ -165,9 +184,9 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   #newDriver(storage: RaftLog): RaftDriver {
-    const { nodeId, directoryId, voterIds, clock, random, logger, transport } = this.#options
+    const { nodeId, voterIds, clock, random, logger, transport } = this.#options
     return new RaftDriver({
-      member: { nodeId, directoryId },
+      member: { nodeId, directoryId: this.#directoryId },
       voters: voterIds.map((id) => ({ nodeId: id, directoryId: '' })),
       clock,
       random: random.split('raft'),
@@ -285,7 +304,8 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   describe(): QuorumDescription {
-    const { nodeId, directoryId } = this.#options
+    const { nodeId } = this.#options
+    const directoryId = this.#directoryId
     const status = this.#driver?.status
     const base = { leaderId: this.leaderId, leaderEpoch: this.leaderEpoch }
     if (status === undefined) {
