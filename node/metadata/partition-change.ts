@@ -125,11 +125,17 @@ class PartitionChange {
     // An election from outside the ISR may have made it complete.
     if (this.#leader !== NO_LEADER && !this.#removing.includes(this.#leader)) {
       this.#completeReassignment()
+      const isLeft = (id: number) => this.#replicas.includes(id)
+      this.#elr = this.#isEnough() ? [] : this.#elr.filter(isLeft)
     }
     assert(this.#leader === NO_LEADER || this.#isr.includes(this.#leader), 'a leader is in sync')
     assert(
       this.#isr.every((id) => this.#replicas.includes(id) && !this.#elr.includes(id)),
       'the ISR is among the replicas, and apart from the ELR',
+    )
+    assert(
+      this.#elr.every((id) => this.#replicas.includes(id)),
+      'the ELR is among the replicas',
     )
   }
 
