@@ -76,7 +76,8 @@ describe('node/peers/ssl', () => {
         'ssl.truststore.certificates': readFileSync(trusted, 'utf8'),
       }
       for (const values of [files, texts]) {
-        const read = certificatesOf(values)
+        assert.throws(() => certificatesOf(values), /write cluster.id=cluster$/)
+        const read = certificatesOf({ ...values, 'cluster.id': 'cluster' })
         assert.deepEqual(read?.identity, { nodeId: 4, clusterId: 'cluster' })
       }
     } finally {

@@ -39,7 +39,15 @@ export function nodeCertificates(parts: SslParts): NodeCertificates | undefined 
     passphrase: settings.optionalText('ssl.key.password') ?? undefined,
     authorities: authorities(parts),
   }
-  return readCertificates(texts, settings.nodeId, parts.nowMs)
+  const certificates = readCertificates(texts, settings.nodeId, parts.nowMs)
+  const { clusterId } = certificates.identity
+  // A cluster that makes an id of its own would refuse its own certificates.
+  if (settings.optionalText('cluster.id') !== clusterId) {
+    throw new UserError(
+      `the certificate of this node is of cluster ${clusterId}: write cluster.id=${clusterId}`,
+    )
+  }
+  return certificates
 }
 
 function authorities(parts: SslParts): string {
