@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { StorageError } from '../../base/errors.ts'
 import { ControllerFixture } from './controller-fixture.ts'
 import { NotLeaderError } from './quorum.ts'
 import { idOf } from './testing.ts'
@@ -127,6 +128,24 @@ describe('node/metadata/broker-sessions', () => {
     fixture.quorum.resign()
     fixture.quorum.lead()
     await fixture.settle()
+    assert.deepEqual(leadership(fixture, 'a'), { leader: 3, leaderEpoch: 1, isr: [1, 3] })
+  })
+
+  it('tries again what the disk did not take', async () => {
+    const fixture = new ControllerFixture({ seed: 3 })
+    let refusals = 2
+    fixture.quorum.onPropose = () => {
+      if (refusals-- > 0) throw new StorageError('ENOSPC', '/data', 'write')
+    }
+    fixture.controller.start()
+    fixture.quorum.lead()
+    await fixture.scheduler.runFor(500)
+    assert.equal(fixture.image.clusterId, 'the-cluster')
+    for (const id of [1, 2, 3]) await fixture.join(id)
+    await fixture.create('a', [2, 3, 1])
+    refusals = 3
+    await fixture.kill(2)
+    await fixture.scheduler.runFor(500)
     assert.deepEqual(leadership(fixture, 'a'), { leader: 3, leaderEpoch: 1, isr: [1, 3] })
   })
 

@@ -93,6 +93,7 @@ export class BrokerSessions {
         !isFenced && !(id === this.#parts.nodeId && epoch === this.#ownEpoch),
     )
     for (const id of this.#liveness.expired(unfenced, this.#nowMs())) this.#fence(id, 'silence')
+    if (this.#isUnsettled) this.settle()
   }
 
   /** Proof that the node's process of now has ended. Kept for when this node leads. */
@@ -189,7 +190,10 @@ export class BrokerSessions {
     if (this.#isSettling) return
     this.#isSettling = true
     void this.#settleAll()
-      .catch((error: unknown) => this.#onFailure(error))
+      .catch((error: unknown) => {
+        this.#isUnsettled = true // tried again with the next check
+        this.#onFailure(error)
+      })
       .finally(() => {
         this.#isSettling = false
       })

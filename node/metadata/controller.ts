@@ -61,6 +61,8 @@ export interface ControllerParts {
 const CHECK_MS = 100
 /** Checks this late mean that the node itself stood still. */
 const PAUSE_MS = 500
+/** A full disk is said once in so long, not at each attempt. */
+const COMPLAIN_MS = 10_000
 
 const NOBODY: ReadonlyMap<number, number> = new Map()
 
@@ -72,6 +74,7 @@ export class Controller implements ControllerPort {
   #timer: Timer | undefined
   #checkedAtMs = 0
   #balancedAtMs = 0
+  #complainedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: ControllerParts) {
     const { quorum, clock, logger } = parts
@@ -186,15 +189,20 @@ export class Controller implements ControllerPort {
   }
 
   #begin(): void {
-    const { clock, logger, quorum, random, clusterId } = this.#parts
+    const { clock, logger, quorum } = this.#parts
     logger.info('This node is the controller.', { epoch: quorum.leaderEpoch })
-    void this.#decisions
-      .add((view) => ({ records: foundingRecords(view, clusterId, random), answer: undefined }))
-      .catch((error: unknown) => this.#onError(error))
+    this.#found()
     this.#checkedAtMs = clock.monotonicMs()
     this.#balancedAtMs = this.#checkedAtMs
     this.#sessions.begin(this.#parts.silentFor?.() ?? NOBODY)
     this.#schedule()
+  }
+
+  #found(): void {
+    const { random, clusterId } = this.#parts
+    void this.#decisions
+      .add((view) => ({ records: foundingRecords(view, clusterId, random), answer: undefined }))
+      .catch((error: unknown) => this.#onError(error))
   }
 
   #end(): void {
@@ -216,6 +224,8 @@ export class Controller implements ControllerPort {
     this.#checkedAtMs = nowMs
     if (lateMs > PAUSE_MS) this.#sessions.forgive(lateMs)
     if (!this.#decisions.leads) return
+    // Only when the disk was full at the first attempt.
+    if (this.#parts.quorum.image.clusterId === undefined) this.#found()
     this.#sessions.check()
     this.#balance(nowMs)
   }
@@ -243,6 +253,9 @@ export class Controller implements ControllerPort {
 
   #onError(error: unknown): void {
     if (error instanceof NotLeaderError) return
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#complainedAtMs < COMPLAIN_MS) return
+    this.#complainedAtMs = nowMs
     this.#parts.logger.error('The controller could not write what it decided.', {
       error: error instanceof Error ? error.message : String(error),
     })

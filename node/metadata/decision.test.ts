@@ -4,7 +4,7 @@ import { Scheduler } from '../../base/sim/scheduler.ts'
 import { loadSettings } from '../config/load.ts'
 import { Decisions, type View } from './decision.ts'
 import { MemoryQuorum } from './memory-quorum.ts'
-import { NotLeaderError } from './quorum.ts'
+import { NotLeaderError, ProposalRefusedError } from './quorum.ts'
 import type { MetadataRecord } from './records.ts'
 import { idOf } from './testing.ts'
 
@@ -90,6 +90,20 @@ describe('node/metadata/decision', () => {
       ['rejected', 'rejected'],
     )
     assert.equal(await scheduler.complete(decisions.add(make('a', 3))), 'made at 1')
+  })
+
+  it('proposes one by one what was refused together', async () => {
+    const { scheduler, quorum, decisions } = fixture()
+    quorum.onPropose = (records) => {
+      const isTooLarge = records.length > 1 || JSON.stringify(records).includes('huge')
+      if (isTooLarge) throw new ProposalRefusedError('too large')
+    }
+    const all = ['a', 'huge', 'b', 'a'].map((name, id) => decisions.add(make(name, id)))
+    const settled = await scheduler.complete(Promise.allSettled(all))
+    assert.deepEqual(
+      settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message)),
+      ['made at 1', 'too large', 'made at 2', 'is there'],
+    )
   })
 
   it('refuses everything where another node leads', async () => {

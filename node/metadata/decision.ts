@@ -10,7 +10,7 @@ import { assert } from '../../base/assert.ts'
 import type { Settings } from '../config.ts'
 import { replay } from './apply.ts'
 import type { MetadataImage } from './image.ts'
-import { type MetadataQuorum, NotLeaderError } from './quorum.ts'
+import { type MetadataQuorum, NotLeaderError, ProposalRefusedError } from './quorum.ts'
 import type { MetadataRecord } from './records.ts'
 
 /** What a decision may look at. */
@@ -49,6 +49,8 @@ export class Decisions {
   readonly #parts: DecisionParts
   #waiting: Waiting[] = []
   #isRunning = false
+  /** So many are proposed one by one: together they were too large. */
+  #alone = 0
 
   constructor(parts: DecisionParts) {
     this.#parts = parts
@@ -102,7 +104,9 @@ export class Decisions {
     const first = quorum.nextOffset
     let { image } = quorum
     assert(image.offset < first, 'the image is of what is in the log')
-    while (this.#waiting.length > 0 && records.length < BATCH_RECORDS) {
+    const most = this.#alone > 0 ? 1 : Number.MAX_SAFE_INTEGER
+    if (this.#alone > 0) this.#alone--
+    while (this.#waiting.length > 0 && records.length < BATCH_RECORDS && taken.length < most) {
       const waiting = this.#waiting.shift()!
       try {
         const view = { image, nextOffset: first + records.length, settings }
@@ -125,7 +129,11 @@ export class Decisions {
       }
       for (const { waiting, answer } of taken) waiting.resolve(answer)
     } catch (error) {
-      for (const { waiting } of taken) waiting.reject(error)
+      // Refused means that it was never tried.
+      if (error instanceof ProposalRefusedError && taken.length > 1) {
+        this.#alone = taken.length
+        this.#waiting.unshift(...taken.map(({ waiting }) => waiting))
+      } else for (const { waiting } of taken) waiting.reject(error)
     }
   }
 }
