@@ -126,6 +126,14 @@ export class QuorumState {
     })
   }
 
+  /** The log is durable up to there. Durable when it resolves. */
+  raiseLogEnd(logEnd: number): Promise<void> {
+    return this.#next(async () => {
+      if (logEnd <= this.#slot.logEnd) return
+      await this.#write({ ...this.#slot, sequence: this.#slot.sequence + 1, logEnd })
+    })
+  }
+
   /** Before the end of the log is cut off on purpose. Durable when it resolves. */
   lowerLogEnd(logEnd: number): Promise<void> {
     return this.#next(async () => {

@@ -6,7 +6,7 @@
  * and is not opened.
  */
 import { assert } from '../../base/assert.ts'
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import type { Disk } from '../../base/disk.ts'
 import { CorruptionError, StorageError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -41,6 +41,8 @@ export const METADATA_TOPIC = '__cluster_metadata'
 export const METADATA_LOG = `${METADATA_TOPIC}-0`
 
 const READ_BYTES = 1024 * 1024
+/** How long what is durable may go unnoted. */
+const NOTE_AFTER_MS = 1000
 /** One change of metadata is one batch, however many partitions it makes. */
 export const BATCH_BYTES_MAX = 64 * 1024 * 1024
 
@@ -76,6 +78,7 @@ export class RaftLog implements RaftStorage {
   readonly #checkpoints: Checkpoints
   readonly #quorumState: QuorumState
   readonly #plan = new ReadPlan()
+  #noting: Timer | undefined
 
   private constructor(
     options: RaftLogOptions,
@@ -105,8 +108,10 @@ export class RaftLog implements RaftStorage {
         topic: METADATA_TOPIC,
         partition: 0,
         config: METADATA_LOG_CONFIG,
-        // Small, and the one log whose every byte counts: checked whole at each start.
-        recoveryPoint: 0,
+        // Small, and the one log whose every byte counts: checked whole at each start. Intact
+        // batches behind a bad one make it damage, which is refused, and not an unfinished write,
+        // which would be cut off with all that follows.
+        recoveryPoint: -1,
         logStartOffset: 0,
         isCleanShutdown: false,
         parts: { disk, clock, logger, probe, maybe },
@@ -131,9 +136,11 @@ export class RaftLog implements RaftStorage {
   }
 
   async close(): Promise<void> {
+    this.#noting?.cancel()
     this.#checkpoints.close()
     try {
       await this.log.close()
+      await this.#quorumState.raiseLogEnd(this.log.syncedOffset)
     } finally {
       this.#quorumState.close()
     }
@@ -209,11 +216,29 @@ export class RaftLog implements RaftStorage {
     assert(this.log.writtenOffset === this.log.logEndOffset, 'nothing is gathered')
   }
 
-  sync(): Promise<number> {
-    return this.log.sync()
+  async sync(): Promise<number> {
+    const endOffset = await this.log.sync()
+    if (this.#noting === undefined && endOffset > this.#quorumState.logEnd) {
+      this.#noting = this.#clock.after(NOTE_AFTER_MS, () => {
+        this.#noting = undefined
+        this.#noteEnd()
+      })
+    }
+    return endOffset
+  }
+
+  /** So that a later start knows when something is missing. */
+  #noteEnd(): void {
+    const work = this.#quorumState.raiseLogEnd(this.log.syncedOffset)
+    work.catch((error: unknown) => {
+      // A device that broke says so at the next vote or sync.
+      if (!(error instanceof StorageError)) throw error
+    })
   }
 
   async truncateTo(endOffset: number): Promise<void> {
+    this.#noting?.cancel()
+    this.#noting = undefined
     await this.#quorumState.lowerLogEnd(endOffset)
     await this.log.truncateTo(endOffset)
     assert(this.log.logEndOffset === endOffset, 'a log is cut between entries')
@@ -259,6 +284,8 @@ export class RaftLog implements RaftStorage {
 
   async install(snapshot: Snapshot): Promise<boolean> {
     if (!(await this.#checkpoints.install(snapshot))) return false
+    this.#noting?.cancel()
+    this.#noting = undefined
     await this.#quorumState.lowerLogEnd(0)
     await this.log.truncateFullyAndStartAt(snapshot.endOffset)
     return true
