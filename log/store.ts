@@ -319,13 +319,32 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
    * in the background. A log of the same name can be made at once. Rejects with StorageError.
    */
   delete(topic: string, partition: number): Promise<void> {
+    return this.#takeOut(topic, partition, (away) => this.#removeLater(away))
+  }
+
+  /**
+   * Takes a log out that nobody asks for, and keeps its files under a name that ends in `-stray`:
+   * should it be the metadata that is wrong, its records are not lost. Rejects with StorageError.
+   */
+  setAside(topic: string, partition: number): Promise<void> {
+    return this.#takeOut(topic, partition, undefined)
+  }
+
+  #takeOut(
+    topic: string,
+    partition: number,
+    remove: ((away: string) => void) | undefined,
+  ): Promise<void> {
     const name = `${topic}-${partition}`
     const before = this.#deletions.get(name) ?? Promise.resolve()
     const log = this.#logs.get(name)
     this.#logs.delete(name)
     log?.abandon()
     const deletion = before
-      .then(() => this.#delete(name, log))
+      .then(async () => {
+        const away = await this.#rename(name, log, remove === undefined ? 'stray' : 'delete')
+        if (away !== undefined) remove?.(away)
+      })
       .finally(() => {
         if (this.#deletions.get(name) === deletion) this.#deletions.delete(name)
       })
@@ -333,7 +352,12 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     return deletion
   }
 
-  async #delete(name: string, log: PartitionLog | undefined): Promise<void> {
+  /** The new path; undefined when there is no such directory. */
+  async #rename(
+    name: string,
+    log: PartitionLog | undefined,
+    suffix: 'delete' | 'stray',
+  ): Promise<string | undefined> {
     // What is under way would go on by name, in the directory of the next log of this name.
     if (log !== undefined) await this.#cleaning?.leave(log)
     await log?.settled()
@@ -341,13 +365,13 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const parent = this.#directories.find(({ path }) => {
       return log === undefined ? disk.exists(`${path}/${name}`) : parentOf(log.directory) === path
     })
-    if (parent === undefined) return
+    if (parent === undefined) return undefined
     if (log !== undefined) parent.logCount--
     parent.forget(name)
-    const away = `${parent.path}/${name}.${random.bytes(16).toString('hex')}-delete`
+    const away = `${parent.path}/${name}.${random.bytes(16).toString('hex')}-${suffix}`
     disk.rename(`${parent.path}/${name}`, away)
     await parent.syncNames()
-    this.#removeLater(away)
+    return away
   }
 
   #removeLater(path: string): void {

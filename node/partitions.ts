@@ -133,6 +133,7 @@ export class Partitions implements DataPort {
       lagMaxMs: () => parts.lagMaxMs(),
       isEligible: (nodeId) => isEligible(this.#image, nodeId),
       onFailure: (partition) => this.#onFailure(partition),
+      onImpairment: (partition, reason) => this.#onImpairment(partition, reason),
       onWaiting: (partition) => this.#onWaiting(partition),
       onWatch: (partition) => this.#onWatch(partition),
       onRole: (partition, ledEpoch) => this.#onRole(partition, ledEpoch),
@@ -226,8 +227,15 @@ export class Partitions implements DataPort {
       if (isOurs && (topicId === undefined || topicId === image?.id)) continue
       if (topicId !== undefined && this.#byId.get(topicId)?.partitions[partition]) continue
       if (this.#isClosed) return
-      logger.warn('A log that this node is not to have is removed.', { topic, partition })
-      await store.delete(topic, partition)
+      if (topicId !== undefined && topicById(this.#image, topicId) !== undefined) {
+        logger.warn('A log that other nodes have now is removed.', { topic, partition })
+        await store.delete(topic, partition)
+        continue
+      }
+      // A topic that was deleted meanwhile, or metadata that is wrong: nobody can tell.
+      const message = 'A log of a topic that is not known is set aside: remove *-stray by hand.'
+      logger.warn(message, { topic, partition })
+      await store.setAside(topic, partition)
     }
     this.#stored.clear()
     for (const [id, hosted] of this.#byId) {
@@ -428,6 +436,12 @@ export class Partitions implements DataPort {
     this.service.reconsider(partition)
     if (!partition.isLeader || isSame) return
     for (const listener of this.#listeners) listener.onLeading(partition)
+  }
+
+  /** To the controller it is the same whether a disk is full or broken: the replica can't write. */
+  #onImpairment({ topicId, index, leaderEpoch }: Partition, why: 'damaged' | 'full'): void {
+    const reason = why === 'full' ? 'storage' : 'damaged'
+    this.#failures.report({ topicId, partitionIndex: index, leaderEpoch, reason })
   }
 
   #onFailure(partition: Partition): void {
