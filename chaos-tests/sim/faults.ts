@@ -37,6 +37,8 @@ export class Faults {
   readonly #active = new Set<Undo>()
   /** Nodes whose disk refused something: an operator starts them again. */
   readonly #suspects = new Set<SimNode>()
+  /** Nodes with flipped bits. */
+  readonly #damaged = new Set<SimNode>()
 
   constructor(parts: FaultParts) {
     this.#cluster = parts.cluster
@@ -54,17 +56,31 @@ export class Faults {
     return node.name
   }
 
-  /** Ends all faults, and starts all nodes except `broken`, which stay as they are. */
-  healAll(broken: ReadonlySet<SimNode> = new Set()): void {
+  /** Ends all faults, and starts all nodes; those whose disk failed anew. */
+  healAll(): void {
     for (const undo of [...this.#active]) this.#undo(undo)
     this.#cluster.sim.links.healAll()
     for (const node of this.#cluster.nodes) {
-      if (broken.has(node)) this.#cluster.kill(node)
-      else {
-        if (this.#suspects.delete(node)) this.#cluster.kill(node)
-        this.#cluster.start(node)
-      }
+      if (this.#suspects.delete(node)) this.#cluster.kill(node)
+      this.#cluster.start(node)
     }
+  }
+
+  /**
+   * What an operator does with a node that does not come up on a damaged disk while the others are
+   * whole: an empty disk in its place. Returns whom.
+   */
+  replaceDamaged(): string[] {
+    const replaced: string[] = []
+    for (const node of this.#damaged) {
+      if (node.running !== undefined || !node.isWanted) continue
+      this.#cluster.kill(node)
+      node.host.wipe()
+      this.#cluster.start(node)
+      replaced.push(node.name)
+    }
+    this.#damaged.clear()
+    return replaced
   }
 
   #undo(undo: Undo): void {
@@ -83,6 +99,7 @@ export class Faults {
       clients: this.#clients,
       random: this.#random,
       suspects: this.#suspects,
+      damaged: this.#damaged,
       node,
       step,
     })
@@ -94,6 +111,7 @@ interface Act {
   readonly clients: ClientMachines
   readonly random: SimRandom
   readonly suspects: Set<SimNode>
+  readonly damaged: Set<SimNode>
   readonly node: SimNode
   readonly step: FaultStep
 }
@@ -212,9 +230,10 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
       return operation === 'sync' || operation === 'syncDirectory' ? 'EIO' : undefined
     }),
   'read-error': (act) => failing(act, (operation) => (operation === 'read' ? 'EIO' : undefined)),
-  flip: ({ node, random, suspects }) => {
+  flip: ({ node, random, suspects, damaged }) => {
     flipBits(node.host.disk, random)
     suspects.add(node)
+    damaged.add(node)
     return undefined
   },
   'clock-jump': ({ node, step }) => {

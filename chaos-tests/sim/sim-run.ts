@@ -6,7 +6,13 @@ import { hashText, SimRandom } from '../../base/sim/random.ts'
 import { createTopics } from '../../kafka/api/19-create-topics.ts'
 import { Cluster } from '../../kafka/client/cluster.ts'
 import { checkAll } from '../checkers/all.ts'
-import { type Entry, type Send, serialize, type Violation } from '../checkers/history.ts'
+import {
+  type Entry,
+  type Fault,
+  type Send,
+  serialize,
+  type Violation,
+} from '../checkers/history.ts'
 import { runAdmin } from './admins.ts'
 import { ClientContext } from './client-context.ts'
 import { SimCluster, type SimNode } from './cluster.ts'
@@ -26,6 +32,10 @@ import { Watch } from './watch.ts'
 /** After the last fault: how long until every write has to be taken again. */
 const RECOVERY_MS = 10_000
 const DISK_LOOK_CHANCE = 0.05
+/** A node on a damaged disk that is not up by then gets an empty one. */
+const REPLACE_AFTER_MS = 3000
+/** After all has been healed: until every replica is expected in sync. */
+const CALM_MS = 10_000
 const SETUP_LIMIT_MS = 60_000
 const DRAIN_LIMIT_MS = 70_000
 const FINALE_LIMIT_MS = 60_000
@@ -139,7 +149,7 @@ class SimRun {
     const beganMs = this.#cluster.nowMs
     this.#scheduleAll()
     await sim.run(beganMs + plan.safetyMs)
-    this.#heal()
+    await this.#heal()
     await sim.runFor(RECOVERY_MS + plan.livenessMs)
     this.#recorder.add(this.#marker('load ends', 0))
     this.#isLoadOver = true
@@ -150,6 +160,8 @@ class SimRun {
       DRAIN_LIMIT_MS,
     )
     this.#faults.healAll()
+    await sim.runFor(REPLACE_AFTER_MS)
+    this.#replaceDamaged()
     let isRead = false
     const groups = new Set(
       plan.actors.flatMap(({ spec }) => (spec.kind === 'member' ? [spec.group] : [])),
@@ -211,20 +223,35 @@ class SimRun {
     }
   }
 
-  /** In a core, or everywhere. */
-  #heal(): void {
-    const broken = new Set<SimNode>()
+  /** Everywhere; then, when the plan says so, one node goes for good and the others have to serve. */
+  async #heal(): Promise<void> {
+    const { sim, nodes } = this.#cluster
+    this.#faults.healAll()
+    this.#recorder.add(this.#marker('faults end', 0))
     if (this.#plan.isCoreOnly) {
-      const { nodes } = this.#cluster
-      const most = Math.ceil(nodes.length / 2) - 1
-      const first = this.#random.below(nodes.length)
-      for (let i = 0; i < most; i++) broken.add(nodes[(first + i) % nodes.length]!)
+      // Long enough for all to be in sync again: else the one that goes may be the last that was.
+      await sim.runFor(REPLACE_AFTER_MS)
+      this.#replaceDamaged()
+      await sim.runFor(CALM_MS)
+      const broken = this.#random.pick(nodes)
+      this.#cluster.kill(broken)
+      this.#recorder.add({ ...this.#marker('kill', 0), target: broken.name })
+    } else {
+      this.#cluster.sim.scheduler.after(REPLACE_AFTER_MS * 1000, 'operator', () => {
+        this.#replaceDamaged()
+      })
     }
-    this.#faults.healAll(broken)
     this.#recorder.add(this.#marker('healed', RECOVERY_MS))
   }
 
-  #marker(name: string, forMs: number): Entry {
+  #replaceDamaged(): void {
+    const atMs = this.#cluster.nowMs
+    for (const target of this.#faults.replaceDamaged()) {
+      this.#recorder.add({ op: 'fault', name: 'replaced', target, atMs, forMs: 0 })
+    }
+  }
+
+  #marker(name: string, forMs: number): Fault {
     return { op: 'fault', name, target: 'all', atMs: this.#cluster.nowMs, forMs }
   }
 
@@ -311,7 +338,9 @@ function isExpectedCrash(error: unknown, plan: Plan): boolean {
   const mayFail = plan.faults.some(({ name: fault }) =>
     ['write-error', 'sync-error', 'read-error', 'disk-full', 'flip'].includes(fault),
   )
-  return mayFail && (name === 'StorageError' || name === 'CorruptionError')
+  if (mayFail && (name === 'StorageError' || name === 'CorruptionError')) return true
+  // A node that refuses a damaged directory says so to the person at the keyboard.
+  return plan.faults.some(({ name: fault }) => fault === 'flip') && name === 'UserError'
 }
 
 function countAcknowledged(history: readonly Entry[]): number {
