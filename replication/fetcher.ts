@@ -317,6 +317,7 @@ export class Fetcher implements LeaderSink, Flushable {
     for (const followed of listed) {
       const { partition } = followed
       if (followed.isOver || partition.isCutting || partition.isFailed) continue
+      if (partition.isDamaged && followed.handle === 0) continue // mended first
       if (followed.handle === 0) this.#subscribe(followed)
       else {
         const { position, logStartOffset } = partition

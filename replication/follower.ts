@@ -58,6 +58,11 @@ export class Followed implements FollowLink {
     this.#stream.retryLater(this)
   }
 
+  /** The leader takes it out of the ISR; it comes back when it is mended. */
+  onDamage(): void {
+    this.#stream.unsubscribe(this, true)
+  }
+
   onFailed(): void {
     this.#stream.remove(this.partition)
   }

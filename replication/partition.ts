@@ -15,6 +15,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Flushable, Turn } from '../base/turn.ts'
 import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
+import { findDamage } from './damage.ts'
 import type { IsrPort } from './isr.ts'
 import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
@@ -33,6 +34,9 @@ const DUPLICATE_SEQUENCE_NUMBER = 46
 export const KAFKA_STORAGE_ERROR = 56
 export const FENCED_LEADER_EPOCH = 74
 export const UNKNOWN_LEADER_EPOCH = 75
+
+/** Damage of which nobody knows where it begins. */
+const UNKNOWN_OFFSET = -1
 
 export interface DataWaiter {
   onData(): void
@@ -66,6 +70,8 @@ export interface FollowLink {
   onCut(): void
   /** The disk is full: the end of the log went back to what is written. */
   onSetBack(): void
+  /** Records are damaged: out of the ISR first, then they are fetched again. */
+  onDamage(): void
   onFailed(): void
 }
 
@@ -81,6 +87,11 @@ export interface PartitionParts {
   isEligible(nodeId: number): boolean
   /** The replica left service: the node reports its directory and gives up the leadership. */
   onFailure(partition: Partition, error: unknown): void
+  /**
+   * Records here are damaged, or there is no room for more: another replica should lead, and this
+   * one leave the ISR. It goes on meanwhile.
+   */
+  onImpairment(partition: Partition, reason: 'damaged' | 'full'): void
   /** Something waits: the owner of the sweep makes sure that `expire` is called now and then. */
   onWaiting(partition: Partition): void
   /** The ISR may have to change: the owner makes sure that `watch` is called now and then. */
@@ -128,9 +139,15 @@ export class Partition implements Flushable, Led {
   #toldLogStart = -1
   /** What the leader said last, as a follower. */
   #leaderWatermark = 0
+  #fullInEpoch = -1
+  /** The lowest offset known to be damaged; UNKNOWN_OFFSET when only that there is one. */
+  #damagedFrom: number | undefined
+  /** A follower's watermark went back: readers wait until it is here again. */
+  #servedWatermark = 0
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isSyncing = false
+  #isUnderMin = false
   #failure: unknown
   #isClosed = false
 
@@ -157,6 +174,7 @@ export class Partition implements Flushable, Led {
       Math.max(options.highWatermark, options.log.logStartOffset),
       options.log.logEndOffset,
     )
+    for (const { fromOffset } of options.log.damage) this.#noteDamage(fromOffset)
     this.#context = { leaderEpoch: -1, nowMs: 0, origin: 'client', allowsZstd: true }
   }
 
@@ -166,6 +184,11 @@ export class Partition implements Flushable, Led {
 
   get isFailed(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** Some of its records can't be read. */
+  get isDamaged(): boolean {
+    return this.#damagedFrom !== undefined
   }
 
   /** The end of the log is being changed. */
@@ -238,6 +261,7 @@ export class Partition implements Flushable, Led {
       this.#leader.update(replicas, isr, partitionEpoch, NOT_LEADER_OR_FOLLOWER)
       this.#parts.onRole(this, this.leaderEpoch)
     } else this.#parts.onRole(this, -1)
+    if (this.isDamaged) this.#onDamage()
   }
 
   #changeRole(): void {
@@ -256,6 +280,7 @@ export class Partition implements Flushable, Led {
   #startLeading(): void {
     const { leaderEpoch, replicas, isr, partitionEpoch } = this.#leadership
     this.#context.leaderEpoch = leaderEpoch
+    this.#isUnderMin = false
     const term = {
       nodeId: this.#nodeId,
       epoch: leaderEpoch,
@@ -381,7 +406,7 @@ export class Partition implements Flushable, Led {
       if (this.log.isFailed) this.#fail(new StorageError('EIO', this.log.directory, 'append to'))
       // A full disk: the log goes on once it has been told to write again.
       else if (outcome.error === KAFKA_STORAGE_ERROR) {
-        this.#sayFull()
+        this.#onFull()
         this.#parts.turn.stores(this)
       }
       return
@@ -468,11 +493,20 @@ export class Partition implements Flushable, Led {
         return
       }
       // The disk is full: what was gathered in this turn is gone from the log again.
-      this.#sayFull()
+      this.#onFull()
       this.#written.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#replicated.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#link?.onSetBack()
     }
+  }
+
+  /** Others may have room: once an epoch the controller is asked to let them lead. */
+  #onFull(): void {
+    this.#sayFull()
+    if (this.#leader === undefined || this.isr.length < 2) return
+    if (this.#fullInEpoch === this.leaderEpoch) return
+    this.#fullInEpoch = this.leaderEpoch
+    this.#parts.onImpairment(this, 'full')
   }
 
   #startSync(): void {
@@ -508,12 +542,14 @@ export class Partition implements Flushable, Led {
       leader.onWatermark()
       this.#wakeReaders()
     }
-    if (this.#replicated.size === 0) return
-    this.#replicated.release(this.#highWatermark)
-    // They may well be replicated later; who asked for them is told that it is not sure.
-    if (leader.isr.committed.length < minIsr) {
-      this.#replicated.failAll(NOT_ENOUGH_REPLICAS_AFTER_APPEND)
+    const isUnderMin = leader.isr.committed.length < minIsr
+    if (isUnderMin !== this.#isUnderMin) {
+      this.#isUnderMin = isUnderMin
+      this.#replicated.release(this.#highWatermark)
+      // They may well be replicated later; who asked for them is told that it is not sure.
+      if (isUnderMin) this.#replicated.failAll(NOT_ENOUGH_REPLICAS_AFTER_APPEND)
     }
+    if (this.#replicated.size > 0) this.#replicated.release(this.#highWatermark)
   }
 
   /** As a follower. */
@@ -594,6 +630,7 @@ export class Partition implements Flushable, Led {
       offset,
       leaderEpoch: this.leaderEpoch,
     })
+    this.#servedWatermark = Math.max(this.#servedWatermark, this.#highWatermark)
     this.#highWatermark = offset
     this.#leaderWatermark = Math.min(this.#leaderWatermark, offset)
   }
@@ -633,7 +670,8 @@ export class Partition implements Flushable, Led {
       if (currentLeaderEpoch > this.leaderEpoch) return UNKNOWN_LEADER_EPOCH
     }
     if (this.#leader !== undefined) return 0
-    return mayFollow && this.#link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
+    const isWell = this.#cutting === 0 && this.#highWatermark >= this.#servedWatermark
+    return mayFollow && isWell && this.#link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
   }
 
   readLimit(isolation: Isolation): number {
@@ -711,8 +749,11 @@ export class Partition implements Flushable, Led {
     })
   }
 
-  /** A reader met damage. The log has said so; the reader was told 56; other offsets stay readable. */
-  onCorruption(error: unknown): void {
+  /**
+   * A reader met damage, at `offset` if that is known. The log has said so; the reader was told 56;
+   * other offsets stay readable, until they are fetched again from a leader that has them whole.
+   */
+  onCorruption(error: unknown, offset = UNKNOWN_OFFSET): void {
     const known = error instanceof CorruptionError || error instanceof StorageError
     if (!known) throw error
     const { logger, clock } = this.#parts
@@ -723,6 +764,50 @@ export class Partition implements Flushable, Led {
         error: error.message,
         leftOut,
       })
+    })
+    if (error instanceof StorageError) return // the device may read it the next time
+    const isNews = !this.isDamaged
+    this.#noteDamage(offset)
+    if (isNews) this.#onDamage()
+  }
+
+  #noteDamage(offset: number): void {
+    const known = this.#damagedFrom ?? Number.POSITIVE_INFINITY
+    this.#damagedFrom = Math.min(known, offset)
+  }
+
+  /** A leader asks to be followed; a follower leaves the ISR, and then mends what it has. */
+  #onDamage(): void {
+    if (this.#isClosed || this.#failure !== undefined) return
+    if (this.#leader !== undefined) {
+      if (this.isr.length > 1) this.#parts.onImpairment(this, 'damaged')
+      return
+    }
+    this.#link?.onDamage()
+    if (this.isr.includes(this.#nodeId)) this.#parts.onImpairment(this, 'damaged')
+    const isFollower = this.leaderId >= 0 && this.leaderId !== this.#nodeId
+    if (!isFollower || this.isr.includes(this.#nodeId) || this.#cutting > 0) return
+    // A failure is the replica's, which tells so itself.
+    this.#mend().catch((error: unknown) => {
+      if (!this.isFailed) throw error
+    })
+  }
+
+  /** Drops what is behind the first damaged record: this replica counts for nothing meanwhile. */
+  async #mend(): Promise<void> {
+    this.#parts.logger.warn('A replica with damaged records is mended from its leader.', {
+      topic: this.topic,
+      partition: this.index,
+      leader: this.leaderId,
+    })
+    await this.#whileCutting(async () => {
+      const known = this.#damagedFrom
+      const offset = known === UNKNOWN_OFFSET ? await findDamage(this.log) : known
+      this.#damagedFrom = undefined
+      if (offset === undefined || this.#isClosed) return
+      this.#parts.probe.repairs++
+      if (offset < this.#highWatermark) this.#goBack(offset)
+      await this.log.truncateTo(Math.max(offset, this.logStartOffset))
     })
   }
 

@@ -17,5 +17,7 @@ export class ReplicationProbe {
   receivedMessages = 0
   acknowledgements = 0
   truncations = 0
+  /** Replicas whose damaged records were dropped, to be fetched again. */
+  repairs = 0
   fetchErrors = 0
 }

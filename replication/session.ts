@@ -336,7 +336,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #onUnreadable(subscription: Subscription, error: unknown): void {
     if (!(error instanceof CorruptionError) && !(error instanceof StorageError)) throw error
     this.#endWith(subscription, KAFKA_STORAGE_ERROR)
-    subscription.partition.onCorruption(error)
+    subscription.partition.onCorruption(error, subscription.nextOffset)
   }
 
   #sendRecords(recordBytes: number): void {

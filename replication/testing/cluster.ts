@@ -189,8 +189,9 @@ export class TestNode {
         onFailure: (failed) => {
           this.failures.push(failed)
           this.fetchers.update(failed)
-          this.#cluster.onFailure(this, failed)
+          this.#cluster.controller.impaired(failed.index, this.nodeId)
         },
+        onImpairment: (one) => this.#cluster.controller.impaired(one.index, this.nodeId),
         onWaiting: (one) => this.#waiting.add(one),
         onWatch: (one) => this.#watched.add(one),
         onRole: (one) => {
@@ -240,7 +241,6 @@ export class TestCluster {
   readonly controller: TestController
   readonly nodes: TestNode[] = []
   readonly config: LogConfig
-  onFailure: (node: TestNode, partition: Partition) => void = () => {}
 
   constructor(options: ClusterOptions) {
     this.options = options

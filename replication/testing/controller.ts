@@ -98,6 +98,15 @@ export class TestController {
     this.#change(index, { leaderId, isr: [leaderId] })
   }
 
+  /** A replica says that it is damaged, or has no room: others in sync go on without it. */
+  impaired(index: number, nodeId: number): void {
+    const { isr, leaderId } = this.partitions[index]!
+    const others = isr.filter((id) => id !== nodeId)
+    const next = others.find((id) => this.isActive(id))
+    if (next === undefined || !isr.includes(nodeId)) return
+    this.#change(index, leaderId === nodeId ? { leaderId: next, isr: others } : { isr: others })
+  }
+
   reassign(index: number, replicas: readonly number[]): void {
     const { isr } = this.partitions[index]!
     this.#change(index, { replicas, isr: isr.filter((id) => replicas.includes(id)) })
