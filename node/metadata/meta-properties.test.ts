@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { UserError } from '../../base/errors.ts'
 import { SimDisk } from '../../base/sim/disk.ts'
 import { SimRandom } from '../../base/sim/random.ts'
-import { adoptClusterId, claimDirectories, newUuid, readMetaProperties } from './meta-properties.ts'
+import {
+  adoptClusterId,
+  claimDirectories,
+  lockMetadataDirectory,
+  newUuid,
+  readMetaProperties,
+} from './meta-properties.ts'
 
 const fixture = (seed = 1) => {
   const random = new SimRandom(seed)
@@ -74,6 +80,15 @@ describe('node/metadata/meta-properties', () => {
       claimDirectories({ ...parts, nodeId: 2, directories: ['/c'], metadataDirectory: '/m' }),
       refusal(/\/m belongs to node 1/),
     )
+  })
+
+  it('locks a directory of the metadata that holds no logs', () => {
+    const { disk } = fixture()
+    assert.equal(lockMetadataDirectory(disk, '/a', ['/a', '/b']), undefined)
+    const lock = lockMetadataDirectory(disk, '/m', ['/a'])
+    assert.throws(() => lockMetadataDirectory(disk, '/m', ['/a']), refusal(/\/m is in use/))
+    lock!.release()
+    lockMetadataDirectory(disk, '/m', ['/a'])!.release()
   })
 
   it('survives a power loss after each start', async () => {

@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { crc32c } from '../../base/crc32c.ts'
-import type { Disk } from '../../base/disk.ts'
+import type { Disk, DiskLock } from '../../base/disk.ts'
 import { UserError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import { parseProperties } from '../config/properties.ts'
@@ -93,6 +93,24 @@ async function makeDurably(disk: Disk, directory: string): Promise<void> {
   }
   disk.makeDirectory(directory)
   for (const path of changed) await disk.syncDirectory(path)
+}
+
+/**
+ * Locks the directory of the metadata log, unless it is one of those of the logs, which lock theirs.
+ * Throws UserError when another process has it.
+ */
+export function lockMetadataDirectory(
+  disk: Disk,
+  directory: string,
+  logDirectories: readonly string[],
+): DiskLock | undefined {
+  if (logDirectories.includes(directory)) return undefined
+  disk.makeDirectory(directory)
+  const lock = disk.lock(`${directory}/.lock`)
+  if (lock !== undefined) return lock
+  throw new UserError(
+    `${directory} is in use by another process: stop it, or use another directory`,
+  )
 }
 
 /** Whose the directories of this node are. */
