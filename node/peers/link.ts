@@ -44,6 +44,7 @@ export interface LinkEvents {
 const HELLO_WITHIN_MS = 1000
 /** The first call after a break comes at once: a process that dies closes its sockets in any order. */
 const RETRY_AFTER_MS: readonly number[] = [10, 25, 50, 100, 200, 400, 1000]
+const BRIEF_MS = 100
 const RETRY_REFUSED_AFTER_MS = 1000
 /** How long a connection that falls silent is kept. */
 const SILENT_BEFORE_DOWN_MS_MIN = 400
@@ -74,6 +75,7 @@ export class PeerLink {
   #probe: RpcPeer | undefined
   #timer: Timer | undefined
   #attempts = 0
+  #upAtMs = 0
   #downAtMs = 0
   /** When the last two messages came. */
   #heardAtMs = 0
@@ -200,8 +202,8 @@ export class PeerLink {
     this.remote = remote
     this.isUp = true
     this.heard()
+    this.#upAtMs = this.#heardAtMs
     this.isRefusing = false
-    this.#attempts = 0
     if (before !== undefined && before.incarnationId !== remote.incarnationId) {
       this.#events.onDead(this, before.incarnationId, !this.#isDeathTold)
     }
@@ -218,10 +220,16 @@ export class PeerLink {
     this.isUp = false
     if (wasUp) {
       this.#downAtMs = this.#parts.clock.monotonicMs()
+      const isBrief = this.#downAtMs - this.#upAtMs < BRIEF_MS
+      if (!isBrief) this.#attempts = 0
       this.#events.onDown(this, error)
       // A listener may have closed the link.
-      if (!this.#isClosed && !this.isOpen) this.#call()
-      return
+      if (this.#isClosed || this.isOpen) return
+      // Who hangs up as soon as we are connected is not called again at once.
+      if (!isBrief) {
+        this.#call()
+        return
+      }
     }
     this.#failed(error)
   }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import type { RpcError, RpcStreamHandler } from '../../base/rpc.ts'
+import { firstFrame } from '../../proto/codecs.ts'
 import { CLUSTER_SESSION, CLUSTER_STATUS } from '../../proto/methods.ts'
 import { TestAuthority, whyNoCertificates } from '../../proto/testing/certificates.ts'
+import { helloOf } from './hello.ts'
 import {
   introduce,
   realStage,
@@ -276,6 +278,37 @@ function refusalTests(scene: () => Scene): void {
     fresh.peers.setNodes(new Map([[1, first.address]]))
     await stage.until(() => fresh.peers.isUp(1))
     assert.equal(fresh.peers.states()[0]?.remote?.clusterId, 'cluster-a')
+  })
+
+  it('does not call in a tight loop who hangs up at once', async () => {
+    const { stage } = scene()
+    const { place, peers } = scene().node(1)
+    const rude = { ...scene().node(2).self, nodeId: 4 }
+    let calls = 0
+    const server = await stage.complete(
+      place.rpc.serve(
+        { host: stage.host(1), port: 0 },
+        {
+          onStream(_method, stream) {
+            calls++
+            return {
+              onMessage() {
+                stream.send(firstFrame.encode({ hello: helloOf(rude, 1) }))
+                place.clock.after(5, () => stream.cancel())
+              },
+              onDrain() {},
+              onClose() {},
+            }
+          },
+          onCall: () => Promise.reject(new Error('not called')),
+        },
+      ),
+    )
+    peers.setNodes(new Map([[4, { host: stage.host(1), port: server.port }]]))
+    await stage.elapse(900)
+    assert.ok(calls > 3 && calls <= 9, `${calls} calls`)
+    peers.close()
+    await stage.complete(server.close())
   })
 
   it('says that two nodes list different voters, and talks to both', async () => {
