@@ -51,8 +51,7 @@ export class RaftCore {
     this.state = new RaftState(options)
     this.state.nowMs = nowMs
     this.#follower = new Follower(this.state)
-    this.#deadlineMs = nowMs + this.#patienceMs()
-    if (this.state.isSoleVoter) this.#deadlineMs = nowMs
+    this.#deadlineMs = nowMs + this.#startPatienceMs()
   }
 
   get role(): 'leader' | 'candidate' | 'follower' {
@@ -94,6 +93,14 @@ export class RaftCore {
     }
     if (state.isVoter) this.#campaign(false)
     else this.#askToFollow()
+  }
+
+  #startPatienceMs(): number {
+    const { isSoleVoter, isVoter, timing, random } = this.state
+    if (isSoleVoter || !isVoter) return 0
+    const { startPatienceMs, electionTimeoutMinMs, electionTimeoutMaxMs } = timing
+    const spreadMs = Math.min(2 * startPatienceMs, electionTimeoutMaxMs - electionTimeoutMinMs)
+    return startPatienceMs + random.below(spreadMs + 1)
   }
 
   /** A follower's patience with a silent leader. */

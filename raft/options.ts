@@ -8,6 +8,8 @@ export interface RaftTiming {
   /** A follower that hears nothing for so long, at random between the two, asks for votes. */
   readonly electionTimeoutMinMs: number
   readonly electionTimeoutMaxMs: number
+  /** The same at the start, up to three times this: asking in advance disturbs nobody who leads. */
+  readonly startPatienceMs: number
   /** With proof that the leader is dead, instead: one of the first, and a retry after the second. */
   readonly deadLeaderStaggerMs: number
   readonly deadLeaderRetryMs: number
@@ -39,6 +41,7 @@ export const DEFAULT_TIMING: RaftTiming = {
   heartbeatMs: 150,
   electionTimeoutMinMs: 1000,
   electionTimeoutMaxMs: 1500,
+  startPatienceMs: 150,
   deadLeaderStaggerMs: 30,
   deadLeaderRetryMs: 150,
   learnerTimeoutMs: 10_000,

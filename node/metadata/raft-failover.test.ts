@@ -47,7 +47,7 @@ describe('node/metadata/raft-quorum: failover', function () {
 
   it('a killed leader is replaced in well under 0.3 s', async () => {
     const gaps: number[] = []
-    for (let seed = 0; seed < 40; seed++) {
+    for (let seed = 0; seed < 20; seed++) {
       const cluster = await agreed(seed)
       const { world } = cluster
       const { id } = await cluster.leads()
@@ -65,7 +65,7 @@ describe('node/metadata/raft-quorum: failover', function () {
 
   it('a silent leader is replaced in about an election timeout', async () => {
     const gaps: number[] = []
-    for (let seed = 0; seed < 40; seed++) {
+    for (let seed = 0; seed < 20; seed++) {
       const cluster = await agreed(seed)
       const { world } = cluster
       const { id } = await cluster.leads()

@@ -68,7 +68,7 @@ export class TestMember {
         random: new ChosenRandom(options.patience),
         codec: TEXT_CODEC,
         storage,
-        timing: { ...DEFAULT_TIMING, ...options.timing },
+        timing: { ...DEFAULT_TIMING, startPatienceMs: 1000, ...options.timing },
       },
       group.nowMs,
     )
