@@ -6,7 +6,7 @@ export function asSentence(error: unknown): unknown {
   if (error instanceof StorageError) return new UserError(sentence(error), 1, { cause: error })
   if (!(error instanceof CorruptionError)) return error
   const text =
-    `${error.message}: the directory is damaged and is left as it is; restore it, or remove it ` +
+    `${error.message}: the directory is damaged; restore it, or remove it ` +
     'when other nodes have all that was in it'
   return new UserError(text, 1, { cause: error })
 }
