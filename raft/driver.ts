@@ -101,6 +101,8 @@ export class RaftDriver {
   readonly #waits: Waits
   #mailbox: Message[] = []
   #mailboxBytes = 0
+  /** Messages that did not fit into the mailbox. */
+  droppedCount = 0
   #isScheduled = false
   #isRunning = false
   /** The log is being cut or replaced. */
@@ -159,7 +161,10 @@ export class RaftDriver {
     if (this.#isStopped) return
     const bytes = sizeOf(message)
     // Messages may be lost: better than memory without limit.
-    if (this.#mailboxBytes + bytes > MAILBOX_BYTES_MAX && this.#mailbox.length > 0) return
+    if (this.#mailboxBytes + bytes > MAILBOX_BYTES_MAX && this.#mailbox.length > 0) {
+      this.droppedCount++
+      return
+    }
     this.#mailbox.push(message)
     this.#mailboxBytes += bytes
     this.#schedule()
