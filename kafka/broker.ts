@@ -39,6 +39,8 @@ export interface PartitionPort {
   readonly logEndOffset: number
   readonly highWatermark: number
   readonly lastStableOffset: number
+  /** False on a new leader that may be behind what its predecessor had committed (KIP-207). */
+  readonly isWatermarkKnown: boolean
   /** Counted by the answering side. */
   recordsOut: number
   bytesOut: number

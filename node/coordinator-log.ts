@@ -1,16 +1,31 @@
-/** A partition of `__consumer_offsets`, as its coordinator uses it. */
+/**
+ * A partition of `__consumer_offsets`, as its coordinator uses it in one leader epoch.
+ *
+ * Invariant: in another epoch nothing is appended through it, even where this node leads again: the
+ * coordinator that holds it has not replayed what came in between.
+ */
 import { assert } from '../base/assert.ts'
 import { AppendOutcome, ReadPlan } from '../log/partition-log.ts'
-import { KAFKA_STORAGE_ERROR, type Partition } from '../replication/partition.ts'
+import {
+  KAFKA_STORAGE_ERROR,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  NOT_LEADER_OR_FOLLOWER,
+  type Partition,
+} from '../replication/partition.ts'
 import type { AckWaiter } from '../replication/waiters.ts'
 import type { AppendResult, CoordinatorLog } from './coordinator/log.ts'
+
+interface Waiting {
+  readonly lastOffset: number
+  readonly callback: (error: number) => void
+}
 
 export class PartitionCoordinatorLog implements CoordinatorLog, AckWaiter {
   readonly leaderEpoch: number
   readonly #partition: Partition
   readonly #outcome = new AppendOutcome()
-  /** Callbacks by slot, in order; answered ones are undefined. */
-  readonly #callbacks = new Map<number, (error: number) => void>()
+  /** By slot, in order. */
+  readonly #waiting = new Map<number, Waiting>()
   #nextSlot = 0
 
   constructor(partition: Partition) {
@@ -32,10 +47,14 @@ export class PartitionCoordinatorLog implements CoordinatorLog, AckWaiter {
   }
 
   refusal(): number {
+    if (this.#partition.leaderEpoch !== this.leaderEpoch) return NOT_LEADER_OR_FOLLOWER
     return this.#partition.refusal(-1)
   }
 
   append(batch: Buffer): AppendResult {
+    if (this.#partition.leaderEpoch !== this.leaderEpoch) {
+      return { error: NOT_LEADER_OR_FOLLOWER, lastOffset: -1 }
+    }
     this.#partition.appendAsCoordinator(batch, this.#outcome)
     const { error, lastOffset } = this.#outcome
     return { error, lastOffset: error === 0 ? lastOffset : -1 }
@@ -44,15 +63,21 @@ export class PartitionCoordinatorLog implements CoordinatorLog, AckWaiter {
   whenReplicated(lastOffset: number, callback: (error: number) => void): void {
     const slot = this.#nextSlot
     this.#nextSlot = (slot + 1) | 0
-    this.#callbacks.set(slot, callback)
+    this.#waiting.set(slot, { lastOffset, callback })
     this.#partition.awaitReplication(lastOffset, Number.POSITIVE_INFINITY, this, slot)
   }
 
   onAck(slot: number, error: number): void {
-    const callback = this.#callbacks.get(slot)
-    assert(callback !== undefined, 'a wait is answered once')
-    this.#callbacks.delete(slot)
-    callback(error)
+    const waiting = this.#waiting.get(slot)
+    assert(waiting !== undefined, 'a wait is answered once')
+    if (error === NOT_ENOUGH_REPLICAS_AFTER_APPEND) {
+      // The records are in the log, and count when there are enough replicas again: a coordinator
+      // that forgot them now would contradict what it reads later.
+      this.#partition.awaitReplication(waiting.lastOffset, Number.POSITIVE_INFINITY, this, slot)
+      return
+    }
+    this.#waiting.delete(slot)
+    waiting.callback(error)
   }
 
   async read(offset: number, limitBytes: number): Promise<Buffer> {

@@ -17,6 +17,7 @@ import {
   KAFKA_STORAGE_ERROR,
   NONE,
   NOT_LEADER_OR_FOLLOWER,
+  OFFSET_NOT_AVAILABLE,
   OFFSET_OUT_OF_RANGE,
   UNKNOWN_TOPIC_ID,
   UNKNOWN_TOPIC_OR_PARTITION,
@@ -69,7 +70,7 @@ export class FetchPlanner {
     this.#lastKey = ''
     for (let entry = entries.first; entry !== undefined; entry = entry.next) {
       this.#look(entry, limits)
-      if (entry.error !== 0 || isSentAway(entry)) this.isUrgent = true
+      if (isUrgent(entry.error) || isSentAway(entry)) this.isUrgent = true
       if (limits.isIncremental && !hasNews(entry)) continue
       this.included.push(entry)
       this.answerBytes += PARTITION_BYTES + entry.wantedBytes + 3 * entry.topicKey.length
@@ -98,6 +99,8 @@ export class FetchPlanner {
     entry.preferredReplica = this.#preferredReplica(entry, limits)
     if (entry.preferredReplica !== -1) return
     if (fetchOffset < entry.limitOffset) this.#locate(entry, limits.maxBytes)
+    // The watermark that this leader knows may be below what the client was told before.
+    else if (!partition.isWatermarkKnown) entry.error = OFFSET_NOT_AVAILABLE
   }
 
   /** A replica that is nearer to the reader, and that it can reach. */
@@ -179,6 +182,11 @@ function compareEpochs(entry: FetchEntry): number {
 function outOfRange(entry: FetchEntry): number {
   const isLeader = hosted(entry).checkReader(-1) !== NOT_LEADER_OR_FOLLOWER
   return isLeader ? OFFSET_OUT_OF_RANGE : NOT_LEADER_OR_FOLLOWER
+}
+
+/** A watermark that is not known yet will be in a moment: better to wait for it. */
+function isUrgent(error: number): boolean {
+  return error !== NONE && error !== OFFSET_NOT_AVAILABLE
 }
 
 /** Is the reader told to look elsewhere than here, or than behind its offset? */

@@ -58,6 +58,9 @@ export class PartitionView implements PartitionPort {
   get index(): number {
     return this.#shared.log.index
   }
+  get isWatermarkKnown(): boolean {
+    return true
+  }
   get leaderId(): number {
     return this.#shared.leaderId
   }

@@ -44,6 +44,7 @@ export class FakePartition implements PartitionPort {
   logStartOffset = 0
   logEndOffset = 0
   highWatermark = 0
+  isWatermarkKnown = true
   firstUnstableOffset = Number.POSITIVE_INFINITY
   recordsOut = 0
   bytesOut = 0
