@@ -76,8 +76,8 @@ export function judgeVote(state: RaftState, message: VoteMessage, isLeading: boo
 }
 
 /**
- * Who asks is no voter as far as this member knows. No reason to refuse, since it may know less than
- * the other; but when there is one, the other had better ask to follow.
+ * Who asks is no voter as far as this member knows. No reason to refuse, since it may know less
+ * than the other; but when there is one, the other had better ask to follow.
  */
 export function isStranger(state: RaftState, message: VoteMessage): boolean {
   const { log } = state

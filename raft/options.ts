@@ -8,7 +8,7 @@ export interface RaftTiming {
   /** A follower that hears nothing for so long, at random between the two, asks for votes. */
   readonly electionTimeoutMinMs: number
   readonly electionTimeoutMaxMs: number
-  /** The same at the start, up to three times this: asking in advance disturbs nobody who leads. */
+  /** At the start, up to three times this: asking in advance disturbs nobody who leads. */
   readonly startPatienceMs: number
   /** With proof that the leader is dead, instead: one of the first, and a retry after the second. */
   readonly deadLeaderStaggerMs: number
