@@ -33,11 +33,6 @@ export const forwardResponse = codec<ForwardResponse>('ForwardResponse')
 export const statusRequest = codec<StatusRequest>('StatusRequest')
 export const statusResponse = codec<StatusResponse>('StatusResponse')
 
-/** Loads what the codecs need now, so that the first message does not wait for it. */
-export function loadCodecs(): void {
-  definitions()
-}
-
 interface Serializers {
   serialize(message: object): Buffer
   deserialize(bytes: Buffer): object
