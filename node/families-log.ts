@@ -64,7 +64,8 @@ const TROUBLE: readonly Family[] = [
     type: 'counter',
     help:
       'Damage that was found. refused: records that are not served; truncated: an unfinished ' +
-      'write cut off after an unclean stop; rebuilt: an index, snapshot or checkpoint made again.',
+      'write cut off after an unclean stop; rebuilt: an index, snapshot or checkpoint made again; ' +
+      'distrusted: a wrong index entry passed over; lost: a checkpoint that can not be made again.',
     collect({ node: { store } }, emit) {
       const { probe } = store
       emit({ action: 'refused' }, probe.corruptReads + probe.corruptSegments)
@@ -74,6 +75,7 @@ const TROUBLE: readonly Family[] = [
         probe.rebuiltIndexes + probe.rebuiltSnapshots + probe.rebuiltCheckpoints,
       )
       emit({ action: 'distrusted' }, probe.distrustedIndexEntries)
+      emit({ action: 'lost' }, probe.damagedCheckpoints)
     },
   },
   single(
@@ -106,8 +108,50 @@ const TROUBLE: readonly Family[] = [
   ),
 ]
 
-/** Compaction's own figures join here. */
-export const LOG_FAMILIES: readonly Family[] = [...SIZES, ...WORK, ...TROUBLE]
+const COMPACTION: readonly Family[] = [
+  {
+    name: 'odradek_compaction_seconds',
+    type: 'histogram',
+    help: 'Time of a pass of compaction over one log.',
+    collect: ({ node }, emit) => emit({}, node.store.probe.cleaningSeconds),
+  },
+  {
+    name: 'odradek_compaction_passes_total',
+    type: 'counter',
+    help: 'Passes of compaction, by how they ended.',
+    collect({ node: { store } }, emit) {
+      emit({ result: 'done' }, store.probe.cleanings)
+      emit({ result: 'abandoned' }, store.probe.abandonedCleanings)
+    },
+  },
+  single(
+    'odradek_compaction_reclaimed_bytes_total',
+    'counter',
+    'Bytes that compaction took away: what it read less what it wrote.',
+    ({ node: { store } }) =>
+      Math.max(0, store.probe.cleanedReadBytes - store.probe.cleanedWrittenBytes),
+  ),
+  single(
+    'odradek_compaction_removed_records_total',
+    'counter',
+    'Records that compaction took away.',
+    ({ node }) => node.store.probe.cleanedRecords,
+  ),
+  single(
+    'odradek_compaction_dirty_ratio',
+    'gauge',
+    'Dirty bytes by all bytes of the dirtiest compacted log, at the last look.',
+    ({ node }) => node.store.probe.dirtiestRatio,
+  ),
+  single(
+    'odradek_compaction_uncleanable_logs',
+    'gauge',
+    'Logs that compaction has to leave alone because a pass over them failed.',
+    ({ node }) => node.store.probe.uncleanableLogs,
+  ),
+]
+
+export const LOG_FAMILIES: readonly Family[] = [...SIZES, ...WORK, ...COMPACTION, ...TROUBLE]
 
 type ScrapedLog = { sizeBytes(): number; segmentCount(): number }
 
