@@ -1,13 +1,13 @@
 /** What one client of a workload gets: a machine, a name, randomness, and the end of its work. */
 import { delay } from '../../base/clock.ts'
 import type { SimRandom } from '../../base/sim/random.ts'
-import type { SimNodeWorld } from '../../base/sim/world.ts'
+import type { ClientParts } from '../../kafka/client/connection.ts'
 import type { Recorder } from './recorder.ts'
 
 export class ClientContext {
   /** Unique in a run, also over restarts of the client: it begins the values that it writes. */
   readonly name: string
-  readonly world: SimNodeWorld
+  readonly world: ClientParts
   readonly random: SimRandom
   readonly recorder: Recorder
   readonly bootstrap: readonly string[]
@@ -16,7 +16,7 @@ export class ClientContext {
 
   constructor(options: {
     name: string
-    world: SimNodeWorld
+    world: ClientParts
     random: SimRandom
     recorder: Recorder
     bootstrap: readonly string[]
