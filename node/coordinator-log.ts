@@ -46,6 +46,10 @@ export class PartitionCoordinatorLog implements CoordinatorLog, AckWaiter {
     return this.#partition.log.config.maxMessageBytes
   }
 
+  get holdsLease(): boolean {
+    return this.#partition.leaderEpoch === this.leaderEpoch && this.#partition.holdsLease
+  }
+
   refusal(): number {
     if (this.#partition.leaderEpoch !== this.leaderEpoch) return NOT_LEADER_OR_FOLLOWER
     return this.#partition.refusal(-1)

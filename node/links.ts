@@ -98,6 +98,7 @@ export class Links {
       registration: () => this.#registration(),
       offlineDirectoryIds: () => [],
       heartbeatMs: settings.number('broker.heartbeat.interval.ms'),
+      sessionTimeoutMs: settings.number('broker.session.timeout.ms'),
       registrationTimeoutMs: REGISTRATION_TIMEOUT_MS,
     })
   }

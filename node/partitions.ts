@@ -70,6 +70,8 @@ export interface PartitionsParts {
   readonly controller: Pick<ControllerPort, 'alterPartition' | 'reportFailedReplica'>
   /** `replica.lag.time.max.ms`, as it is now. */
   lagMaxMs(): number
+  /** See `PartitionParts`: how long this node is sure to lead what it leads. */
+  leaseUntilMs?(): number
   /**
    * The broker epoch of this process; -1 until the image has its registration. What the image says
    * before that is of an earlier process: its records may be lost, so nothing is led in its epochs.
@@ -131,6 +133,7 @@ export class Partitions implements DataPort {
       probe: parts.probe,
       isr: new ControllerIsr({ nodeId, clock, logger, controller, brokerEpoch }),
       lagMaxMs: () => parts.lagMaxMs(),
+      ...(parts.leaseUntilMs && { leaseUntilMs: () => parts.leaseUntilMs!() }),
       isEligible: (nodeId) => isEligible(this.#image, nodeId),
       onFailure: (partition) => this.#onFailure(partition),
       onImpairment: (partition, reason) => this.#onImpairment(partition, reason),

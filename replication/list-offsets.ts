@@ -23,6 +23,8 @@ interface Replica {
   readonly leaderEpoch: number
   /** False on a new leader that may be behind what its predecessor had committed. */
   readonly isWatermarkKnown: boolean
+  /** False on a leader that may have a successor without knowing it. */
+  readonly holdsLease: boolean
   readLimit(isolation: 'uncommitted' | 'committed'): number
 }
 
@@ -36,7 +38,7 @@ export async function offsetForListing(
 ): Promise<ListedOffset> {
   const { log } = replica
   const needsWatermark = timestampMs >= 0 || timestampMs === LATEST || timestampMs === MAX_TIMESTAMP
-  if (needsWatermark && !replica.isWatermarkKnown) {
+  if (needsWatermark && !(replica.isWatermarkKnown && replica.holdsLease)) {
     return { ...NOTHING, error: OFFSET_NOT_AVAILABLE }
   }
   const limit = replica.readLimit(isolation)

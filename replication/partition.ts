@@ -35,6 +35,9 @@ export const KAFKA_STORAGE_ERROR = 56
 export const FENCED_LEADER_EPOCH = 74
 export const UNKNOWN_LEADER_EPOCH = 75
 
+/** A controller that is being replaced answers nobody for a while: that alone proves nothing. */
+const FORGOTTEN_AFTER_MS = 3000
+
 /** Damage of which nobody knows where it begins. */
 const UNKNOWN_OFFSET = -1
 
@@ -83,6 +86,11 @@ export interface PartitionParts {
   readonly isr: IsrPort
   /** `replica.lag.time.max.ms`. */
   lagMaxMs(): number
+  /**
+   * Monotonic: until then this node can't have been fenced, so that nobody leads in its place. Later
+   * it may still lead, but can't say that it knows the latest.
+   */
+  leaseUntilMs?(): number
   /** The controller would take the node into an ISR. */
   isEligible(nodeId: number): boolean
   /** The replica left service: the node reports its directory and gives up the leadership. */
@@ -304,6 +312,13 @@ export class Partition implements Flushable, Led {
     return this.#leader?.isr.counts(nodeId) === true
   }
 
+  /** Nobody else can have taken over without this node's knowledge. */
+  get holdsLease(): boolean {
+    const { leaseUntilMs, clock } = this.#parts
+    if (leaseUntilMs === undefined || this.#leadership.replicas.length === 1) return true
+    return clock.monotonicMs() < leaseUntilMs()
+  }
+
   /** May this follower go on from the end of its log? Its epochs are compared (KIP-101, 279, 595). */
   admit(followerId: number, subscribe: Subscribe): Admission {
     const { leaderEpoch } = this.#leadership
@@ -433,11 +448,20 @@ export class Partition implements Flushable, Led {
   refusal(acks: number): number {
     if (this.#leader === undefined) return NOT_LEADER_OR_FOLLOWER
     if (this.#failure !== undefined) return KAFKA_STORAGE_ERROR
+    // Only with acks=all do others have to agree, who would know of a later epoch.
+    if (acks !== -1 && this.#isForgotten) return NOT_LEADER_OR_FOLLOWER
     if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {
       this.#parts.probe.rejectedNotEnoughReplicas++
       return NOT_ENOUGH_REPLICAS
     }
     return 0
+  }
+
+  /** This node was away for so long (stopped, or cut off) that others lead by now. */
+  get #isForgotten(): boolean {
+    const { leaseUntilMs, clock } = this.#parts
+    if (leaseUntilMs === undefined || this.#leadership.replicas.length === 1) return false
+    return clock.monotonicMs() > leaseUntilMs() + FORGOTTEN_AFTER_MS
   }
 
   /** A partition with fewer replicas than the setting asks for has what it can (KIP-966). */

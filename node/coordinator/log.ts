@@ -19,6 +19,8 @@ export interface CoordinatorLog {
   readonly logEndOffset: number
   /** A larger batch is refused. */
   readonly maxBatchBytes: number
+  /** False: another coordinator may have taken over, and have answered more than this one knows. */
+  readonly holdsLease: boolean
   /** 0, or the error with which an append would end now: 6, 19, 56. */
   refusal(): number
   /** One batch, offsets and epoch are given by the log. `batch` is the log's from now on. */

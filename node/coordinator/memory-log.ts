@@ -32,6 +32,7 @@ export class MemoryPartition {
 
 export class MemoryLog implements CoordinatorLog {
   readonly leaderEpoch: number
+  readonly holdsLease = true
   maxBatchBytes = 1024 * 1024
   /** How long replication takes. */
   replicationMs = 1

@@ -179,6 +179,7 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   /** The answer holds for ever: it waits until all that it may show is replicated. */
   read<T>(look: (state: S) => T, refuse: (error: number) => T): Promise<T> | T {
     if (this.#phase !== 'active') return refuse(this.refusal)
+    if (!this.#log!.holdsLease) return refuse(NOT_COORDINATOR)
     const response = look(this.#state!)
     const last = this.#gathered ?? this.#inFlight.at(-1)
     if (last === undefined) return response

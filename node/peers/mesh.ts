@@ -45,7 +45,7 @@ export interface MeshParts {
 export interface MeshQuorum
   extends Pick<
     MetadataQuorum,
-    'image' | 'leaderId' | 'leaderEpoch' | 'nextOffset' | 'whenApplied' | 'onApplied'
+    'image' | 'leaderId' | 'leaderEpoch' | 'nextOffset' | 'whenApplied' | 'onApplied' | 'readIndex'
   > {
   receive(from: number, message: Message): void
   peerIsDead(nodeId: number): void
@@ -62,7 +62,12 @@ export interface Membership {
 
 export type SessionOptions = Pick<
   BrokerSessionParts,
-  'registration' | 'offlineDirectoryIds' | 'heartbeatMs' | 'registrationTimeoutMs' | 'onFencing'
+  | 'registration'
+  | 'offlineDirectoryIds'
+  | 'heartbeatMs'
+  | 'sessionTimeoutMs'
+  | 'registrationTimeoutMs'
+  | 'onFencing'
 >
 
 export class Mesh {
@@ -154,7 +159,8 @@ export class Mesh {
     assert(this.#session === undefined && this.#membership !== undefined, 'one session a node')
     const { clock, logger, self } = this.#parts
     const { quorum, controller: local } = this.#membership
-    const parts = { clock, logger, self, peers: this.peers, quorum, local }
+    const confirmController = () => quorum.readIndex()
+    const parts = { clock, logger, self, peers: this.peers, quorum, local, confirmController }
     this.#session = new BrokerSession({ ...parts, controller: this.controller, ...options })
     return this.#session
   }

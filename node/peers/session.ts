@@ -25,6 +25,7 @@ import type { ControllerPort } from '../metadata/controller-port.ts'
 import { type MetadataQuorum, NotLeaderError } from '../metadata/quorum.ts'
 import { ForwardFailure } from './forwarder.ts'
 import type { SelfIdentity } from './hello.ts'
+import { Lease } from './lease.ts'
 import type { Peers } from './peers.ts'
 import { answerOf, heartbeatRequest } from './session-service.ts'
 
@@ -43,6 +44,10 @@ export interface BrokerSessionParts {
   /** Ids of log directories that can't be used. */
   offlineDirectoryIds(): readonly string[]
   readonly heartbeatMs: number
+  /** `broker.session.timeout.ms`: silent for so long, a broker is fenced. */
+  readonly sessionTimeoutMs?: number
+  /** Rejects when this node's controller may have been replaced without knowing it. */
+  confirmController?(): Promise<unknown>
   /** How long `start` tries to register. */
   readonly registrationTimeoutMs: number
   /** The broker was fenced, or unfenced. */
@@ -55,10 +60,12 @@ const REGISTER_AGAIN_AFTER_MS = 50
 /** A stream on which nothing is answered is opened anew. */
 const UNANSWERED_MAX = 20
 const UNANSWERED_FOR_MS_MAX = 2000
+const SESSION_TIMEOUT_MS = 1200
 
 export class BrokerSession {
   brokerEpoch = -1
   isFenced = true
+  readonly lease: Lease
   readonly #parts: BrokerSessionParts
   readonly #waiters = new Set<() => void>()
   #wantsFence = true
@@ -75,6 +82,7 @@ export class BrokerSession {
 
   constructor(parts: BrokerSessionParts) {
     this.#parts = parts
+    this.lease = new Lease(parts.sessionTimeoutMs ?? SESSION_TIMEOUT_MS)
   }
 
   /**
@@ -192,7 +200,7 @@ export class BrokerSession {
     const heartbeat = this.#heartbeat()
     const request = heartbeatRequest(self.nodeId, heartbeat)
     local.heartbeat(request, heartbeat.loopProgress).then(
-      (response) => this.#answered(answerOf(heartbeat.sequence, response)),
+      (response) => this.#answered(answerOf(heartbeat.sequence, response), true),
       (error: unknown) => this.#failed(error),
     )
     return true
@@ -215,6 +223,7 @@ export class BrokerSession {
 
   #heartbeat(): Heartbeat {
     const sequence = ++this.#progress
+    this.lease.sent(sequence, this.#parts.clock.monotonicMs())
     return {
       sequence,
       brokerEpoch: this.brokerEpoch,
@@ -250,14 +259,29 @@ export class BrokerSession {
       if (answer === null) throw new ProtocolError('a message of a session without an answer')
       line.unanswered = 0
       line.heardAtMs = this.#parts.clock.monotonicMs()
-      this.#answered(answer)
+      this.#answered(answer, false)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#dropLine()
     }
   }
 
-  #answered(answer: HeartbeatAnswer): void {
+  /** A controller that is cut off answers its own broker as ever: it has to prove that it leads. */
+  #extend(sequence: number, isOwn: boolean): void {
+    const { confirmController } = this.#parts
+    if (!isOwn || confirmController === undefined) {
+      this.lease.answered(sequence)
+      return
+    }
+    confirmController().then(
+      () => {
+        if (!this.isFenced) this.lease.answered(sequence)
+      },
+      () => {}, // it leads no longer
+    )
+  }
+
+  #answered(answer: HeartbeatAnswer, isOwn: boolean): void {
     const { sequence, errorCode, isFenced, shouldShutDown } = answer
     if (this.#isClosed || sequence <= this.#sequenceBefore) return
     if (errorCode === STALE_BROKER_EPOCH || errorCode === BROKER_ID_NOT_REGISTERED) {
@@ -265,6 +289,8 @@ export class BrokerSession {
       return
     }
     if (errorCode !== NONE) return
+    if (isFenced) this.lease.end()
+    else this.#extend(sequence, isOwn)
     if (isFenced !== this.isFenced) {
       this.isFenced = isFenced
       this.#parts.logger.info(isFenced ? 'the broker is fenced' : 'the broker is unfenced')

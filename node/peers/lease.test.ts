@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { Lease } from './lease.ts'
+
+describe('node/peers/lease', () => {
+  it('lasts for a session from when the answered heartbeat was sent', () => {
+    const lease = new Lease(1000)
+    assert.equal(lease.untilMs, Number.NEGATIVE_INFINITY)
+    lease.sent(1, 100)
+    lease.sent(2, 300)
+    lease.answered(1)
+    assert.equal(lease.untilMs, 1050)
+    lease.answered(2)
+    assert.equal(lease.untilMs, 1250)
+  })
+
+  it('is not shortened by answers in another order, nor made longer by one that comes twice', () => {
+    const lease = new Lease(1000)
+    lease.sent(1, 100)
+    lease.sent(2, 300)
+    lease.answered(2)
+    lease.answered(1)
+    lease.answered(2)
+    assert.equal(lease.untilMs, 1250)
+  })
+
+  it('ends, and what was under way before counts no more', () => {
+    const lease = new Lease(1000)
+    lease.sent(1, 100)
+    lease.answered(1)
+    lease.sent(2, 300)
+    lease.end()
+    lease.answered(2)
+    assert.equal(lease.untilMs, Number.NEGATIVE_INFINITY)
+  })
+
+  it('forgets heartbeats whose answer would prove nothing', () => {
+    const lease = new Lease(1000)
+    lease.sent(1, 100)
+    lease.sent(2, 2000)
+    lease.answered(1)
+    assert.equal(lease.untilMs, Number.NEGATIVE_INFINITY)
+  })
+})

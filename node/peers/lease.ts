@@ -1,0 +1,46 @@
+/**
+ * Until when this broker can't have been fenced: the controller fences whom it has not heard for a
+ * session's length, so a heartbeat that it has answered keeps the broker for as long, from when it
+ * was sent. Who leads partitions and coordinates groups may speak for them no longer than that: by
+ * then others may have taken over, and have answered more.
+ */
+import { assert } from '../../base/assert.ts'
+
+/** A twentieth less: clocks of two machines run at different rates. */
+const CLOCK_RATE = 0.95
+
+export class Lease {
+  /** Monotonic. */
+  untilMs = Number.NEGATIVE_INFINITY
+  readonly #lengthMs: number
+  /** When heartbeats were sent that have no answer yet, by their number. */
+  readonly #sentMs = new Map<number, number>()
+
+  constructor(sessionTimeoutMs: number) {
+    assert(sessionTimeoutMs > 0, 'a session has a length')
+    this.#lengthMs = sessionTimeoutMs * CLOCK_RATE
+  }
+
+  sent(sequence: number, nowMs: number): void {
+    this.#sentMs.set(sequence, nowMs)
+    // Without an answer they soon prove nothing.
+    for (const [earlier, sentMs] of this.#sentMs) {
+      if (nowMs - sentMs < this.#lengthMs) break
+      this.#sentMs.delete(earlier)
+    }
+  }
+
+  /** The controller knows the broker as one that serves; so it did when the heartbeat was sent. */
+  answered(sequence: number): void {
+    const sentMs = this.#sentMs.get(sequence)
+    if (sentMs === undefined) return
+    this.#sentMs.delete(sequence)
+    this.untilMs = Math.max(this.untilMs, sentMs + this.#lengthMs)
+  }
+
+  /** The broker is fenced, or registers anew. */
+  end(): void {
+    this.#sentMs.clear()
+    this.untilMs = Number.NEGATIVE_INFINITY
+  }
+}
