@@ -34,6 +34,7 @@ import { BrokerSessions } from './broker-sessions.ts'
 import { decideIncrementalConfigs, decideWholeConfigs } from './config-changes.ts'
 import type { Caller, ControllerPort, FailedReplica } from './controller-port.ts'
 import { type Decision, Decisions, type View } from './decision.ts'
+import { ElectionFigures } from './election-figures.ts'
 import { BALANCE_MAX, balanceRecords, decideElectLeaders } from './elections.ts'
 import { decideFailedReplica } from './failed-replicas.ts'
 import { decideUpdateFeatures } from './feature-changes.ts'
@@ -67,6 +68,8 @@ const COMPLAIN_MS = 10_000
 const NOBODY: ReadonlyMap<number, number> = new Map()
 
 export class Controller implements ControllerPort {
+  /** For figures. */
+  readonly elections: ElectionFigures
   readonly #parts: ControllerParts
   readonly #decisions: Decisions
   readonly #sessions: BrokerSessions
@@ -79,7 +82,13 @@ export class Controller implements ControllerPort {
   constructor(parts: ControllerParts) {
     const { quorum, clock, logger } = parts
     this.#parts = parts
-    this.#decisions = new Decisions(parts)
+    this.elections = new ElectionFigures(logger)
+    this.#decisions = new Decisions({
+      nodeId: parts.nodeId,
+      quorum,
+      settings: () => parts.settings(),
+      onCommitted: (records, before) => this.elections.committed(records, before),
+    })
     this.#sessions = new BrokerSessions({
       nodeId: parts.nodeId,
       decisions: this.#decisions,
@@ -108,6 +117,11 @@ export class Controller implements ControllerPort {
 
   get leads(): boolean {
     return this.#decisions.leads
+  }
+
+  /** Decisions that wait for their turn. */
+  get waiting(): number {
+    return this.#decisions.waiting
   }
 
   /** Proof that the node's process has ended: a refused connection, or a newer incarnation. */

@@ -37,6 +37,8 @@ export interface DecisionParts {
   readonly nodeId: number
   readonly quorum: MetadataQuorum
   settings(): Settings
+  /** Records of a batch are committed and applied; `before` is the image that they were decided on. */
+  onCommitted?(records: readonly MetadataRecord[], before: MetadataImage): void
 }
 
 /** A batch takes no more decisions once it has so many records. */
@@ -102,7 +104,8 @@ export class Decisions {
     const records: MetadataRecord[] = []
     const settings = this.#parts.settings()
     const first = quorum.nextOffset
-    let { image } = quorum
+    const before = quorum.image
+    let image = before
     assert(image.offset < first, 'the image is of what is in the log')
     const most = this.#alone > 0 ? 1 : Number.MAX_SAFE_INTEGER
     if (this.#alone > 0) this.#alone--
@@ -126,6 +129,7 @@ export class Decisions {
         const last = await quorum.propose(records)
         assert(last >= first + records.length - 1, 'a batch lies where it was to lie, or later')
         assert(quorum.image.offset >= last, 'committed records are applied here')
+        this.#parts.onCommitted?.(records, before)
       }
       for (const { waiting, answer } of taken) waiting.resolve(answer)
     } catch (error) {

@@ -112,4 +112,26 @@ describe('node/metadata/elections', () => {
     )
     assert.deepEqual(fixture.partition('a').eligibleLeaderReplicas, [])
   })
+
+  it('counts elections by their reason', async () => {
+    const fixture = await unbalanced()
+    const { counts } = fixture.controller.elections
+    assert.deepEqual({ ...counts }, { preferred: 0, failover: 1, reassign: 0, unclean: 0 })
+    await elect(fixture, 0, null)
+    assert.equal(counts.preferred, 1)
+    await fixture.alterIsr('a', [1])
+    await fixture.kill(1)
+    await elect(fixture, 1, null)
+    assert.equal(counts.unclean, 1)
+    await fixture.join(3)
+    await fixture.complete(
+      fixture.controller.alterPartitionReassignments(undefined, {
+        timeoutMs: 1000,
+        allowReplicationFactorChange: true,
+        topics: [{ name: 'a', partitions: [{ partitionIndex: 1, replicas: [3] }] }],
+      }),
+    )
+    await fixture.alterIsr('a', [2, 3], { index: 1 })
+    assert.deepEqual({ ...counts }, { preferred: 1, failover: 1, reassign: 1, unclean: 1 })
+  })
 })
