@@ -113,7 +113,8 @@ export class RaftCore {
     const { state } = this
     if (!state.isInLease) this.#setLeader(NO_MEMBER_ID)
     const { endOffset } = state.log
-    for (const id of state.otherVoterIds()) state.send(id, { type: 'follow', endOffset })
+    const { nodeId } = state.self
+    for (const id of state.otherVoterIds()) state.send(id, { type: 'follow', nodeId, endOffset })
     this.#deadlineMs = state.nowMs + 3 * state.timing.heartbeatMs
   }
 
@@ -249,10 +250,16 @@ export class RaftCore {
 
   /** From a member that may know of no term. */
   #request(message: Extract<Message, { type: 'follow' | 'read' }>): void {
+    const { state } = this
     if (this.#leader !== undefined) this.#leader.step(message)
     else if (message.type === 'read') {
       const { context } = message
-      this.state.send(message.from, { type: 'read-response', context, offset: -1 })
+      state.send(message.from, { type: 'read-response', context, offset: -1 })
+    } else if (message.nodeId === message.from && state.leaderId !== NO_MEMBER_ID) {
+      // The leader may be nobody that the other has heard of.
+      const { nodeId, endOffset } = message
+      if (nodeId !== state.leaderId)
+        state.send(state.leaderId, { type: 'follow', nodeId, endOffset })
     }
   }
 

@@ -179,7 +179,8 @@ export class Leader {
         this.sender.snapshotReceived(this.sender.heard(message), message)
         break
       case 'follow':
-        this.sender.heard(message).isPaused = false
+        if (message.nodeId === message.from) this.sender.heard(message).isPaused = false
+        else if (message.nodeId !== this.#state.self.nodeId) this.sender.add(message.nodeId)
         break
       case 'read':
         this.read(message.from, message.context)

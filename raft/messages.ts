@@ -143,6 +143,8 @@ export interface TimeoutNowMessage extends Addressed {
 /** A learner that the leader may not know of asks for the log. To all voters it knows. */
 export interface FollowMessage extends Addressed {
   readonly type: 'follow'
+  /** Who asks: the sender, or a node that the sender passes on to the leader. */
+  readonly nodeId: number
   readonly endOffset: number
 }
 

@@ -10,7 +10,7 @@ export interface RaftTiming {
   readonly electionTimeoutMaxMs: number
   /** At the start, up to three times this: asking in advance disturbs nobody who leads. */
   readonly startPatienceMs: number
-  /** With proof that the leader is dead, instead: one of the first, and a retry after the second. */
+  /** Instead, with proof that the leader is dead: up to the first, and a retry after the second. */
   readonly deadLeaderStaggerMs: number
   readonly deadLeaderRetryMs: number
   /** A learner that was not heard for so long is forgotten. */

@@ -72,9 +72,13 @@ export class RaftState {
     this.voted = isLater ? undefined : this.saved.voted
   }
 
-  /** This member takes part in votes, as far as it knows. */
+  /**
+   * This member takes part in votes, as far as it knows. One that is to leave still does until that
+   * is committed: it may be the only one that can commit it (thesis 4.2.2).
+   */
   get isVoter(): boolean {
-    return isVoter(this.log.membership, this.self)
+    const { log, self } = this
+    return isVoter(log.membership, self) || isVoter(log.membershipAt(log.commit), self)
   }
 
   get isSoleVoter(): boolean {

@@ -60,7 +60,7 @@ describe('node/metadata/raft-quorum: one voter', () => {
   })
 
   it('loses nothing that was acknowledged when the power goes', async () => {
-    for (let seed = 0; seed < 40; seed++) {
+    for (let seed = 0; seed < 20; seed++) {
       const cluster = new RaftCluster(seed, { voterIds: [1] })
       const acknowledged = new Set<number>()
       let number = 1
@@ -186,13 +186,22 @@ describe('node/metadata/raft-quorum: three voters', () => {
   it('keeps every acknowledged record through kills, power losses and cuts', async function () {
     this.timeout(60_000)
     let acknowledged = 0
-    for (let seed = 0; seed < 30; seed++) acknowledged += await storm(seed)
-    assert.ok(acknowledged > 300, `${acknowledged} are enough to lose some`)
+    for (let seed = 0; seed < 15; seed++) acknowledged += await storm(seed)
+    assert.ok(acknowledged > 150, `${acknowledged} are enough to lose some`)
+  })
+})
+
+describe('node/metadata/raft-quorum: voters come and go', () => {
+  it('and nothing that was acknowledged is lost', async function () {
+    this.timeout(60_000)
+    let acknowledged = 0
+    for (let seed = 0; seed < 6; seed++) acknowledged += await storm(seed, [1, 2, 3, 4, 5])
+    assert.ok(acknowledged > 50, `${acknowledged} are enough to lose some`)
   })
 })
 
 /** One history of random misfortune; afterwards all is well, and everything that was promised is there. */
-async function storm(seed: number): Promise<number> {
+async function storm(seed: number, ids: readonly number[] = [1, 2, 3]): Promise<number> {
   const cluster = new RaftCluster(seed, {
     proofMs: 2,
     quorum: { snapshotBytes: 3000, retainedOffsets: seed % 3 === 0 ? 0 : 20 },
@@ -201,7 +210,7 @@ async function storm(seed: number): Promise<number> {
   const random = world.random.split('storm')
   cluster.lossProbability = random.pick([0, 0.01, 0.1])
   cluster.doubleProbability = random.pick([0, 0.05])
-  await cluster.startAll()
+  await cluster.startAll(ids)
   const acknowledged = new Set<number>()
   let number = 1
   let lastOffset = 0
@@ -217,16 +226,17 @@ async function storm(seed: number): Promise<number> {
         () => undefined,
       )
     }
-    await misfortune(cluster, random)
+    await misfortune(cluster, ids, random)
+    if (ids.length > 3 && random.chance(0.3)) changeVoters(cluster, ids, random)
     await world.runFor(random.pick([1, 5, 50, 400, 1500]))
   }
   world.links.healAll()
   cluster.lossProbability = 0
-  for (const id of cluster.voterIds) {
+  for (const id of ids) {
     if (!cluster.running.has(id)) cluster.boot(id)
     else if (cluster.host(id).isFrozen) cluster.host(id).thaw()
   }
-  for (const id of cluster.voterIds) await world.complete(cluster.starting(id))
+  for (const id of ids) await world.complete(cluster.starting(id))
   await world.runFor(3000)
   const { quorum } = await cluster.leads()
   await world.complete(quorum.propose(topic(number)))
@@ -240,9 +250,25 @@ async function storm(seed: number): Promise<number> {
   return acknowledged.size
 }
 
-async function misfortune(cluster: RaftCluster, random: SimRandom): Promise<void> {
-  const id = random.pick(cluster.voterIds)
-  const other = random.pick(cluster.voterIds.filter((one) => one !== id))
+/** Any of the nodes vote from now on, if the leader agrees. */
+function changeVoters(cluster: RaftCluster, ids: readonly number[], random: SimRandom): void {
+  const chosen = ids.filter(() => random.chance(0.6))
+  const keys = chosen.map((nodeId) => {
+    return { nodeId, directoryId: cluster.directoryIds.get(nodeId)! }
+  })
+  cluster
+    .leader()
+    ?.quorum.changeVoters(keys)
+    .catch(() => undefined)
+}
+
+async function misfortune(
+  cluster: RaftCluster,
+  ids: readonly number[],
+  random: SimRandom,
+): Promise<void> {
+  const id = random.pick(ids)
+  const other = random.pick(ids.filter((one) => one !== id))
   const isRunning = cluster.running.has(id)
   switch (random.below(12)) {
     case 0:
@@ -252,7 +278,7 @@ async function misfortune(cluster: RaftCluster, random: SimRandom): Promise<void
       if (isRunning) cluster.powerLoss(id)
       break
     case 2:
-      for (const one of cluster.voterIds) if (cluster.running.has(one)) cluster.powerLoss(one)
+      for (const one of ids) if (cluster.running.has(one)) cluster.powerLoss(one)
       break
     case 3:
       cluster.cut(id, other)
@@ -281,6 +307,6 @@ async function misfortune(cluster: RaftCluster, random: SimRandom): Promise<void
       cluster.world.links.healAll()
       break
     default:
-      for (const one of cluster.voterIds) if (!cluster.running.has(one)) cluster.boot(one)
+      for (const one of ids) if (!cluster.running.has(one)) cluster.boot(one)
   }
 }

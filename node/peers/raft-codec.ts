@@ -142,7 +142,7 @@ function restFromProto(message: RaftMessage, head: Head): Message {
     return { type: 'snapshot-response', ...head, snapshot, position }
   }
   if (message.timeoutNow) return { type: 'timeout-now', ...head }
-  if (follow) return { type: 'follow', ...head, ...integers(follow, 'endOffset') }
+  if (follow) return { type: 'follow', ...head, ...integers(follow, 'endOffset', 'nodeId') }
   if (read) return { type: 'read', ...head, ...integers(read, 'context') }
   const { readResponse } = message
   if (readResponse) {

@@ -89,7 +89,12 @@ function transportTests(stage: () => Stage, members: () => Member[]): void {
     members().push(learner)
     await learner.node.serve()
     learner.node.peers.setNodes(new Map([[1, one!.node.address]]))
-    learner.transport.send(1, { ...read(3, 1, 0), type: 'follow', endOffset: 5 } as Message)
+    learner.transport.send(1, {
+      ...read(3, 1, 0),
+      type: 'follow',
+      nodeId: 3,
+      endOffset: 5,
+    } as Message)
     await stage().until(() => one!.arrived.length === 1)
     one!.transport.send(3, append(1, 3, 1000))
     await stage().until(() => learner.arrived.length === 1)

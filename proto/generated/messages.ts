@@ -126,6 +126,7 @@ export type RaftTimeoutNow = Readonly<Record<never, never>>
 
 export interface RaftFollow {
   readonly endOffset: number
+  readonly nodeId: number
 }
 
 export interface RaftRead {

@@ -1,7 +1,7 @@
 /**
  * What must hold of a group at every moment (Raft, figure 3): one leader a term; entries of the
- * same offset and term are the same, and follow the same; a leader has all that is committed; nobody
- * applies another entry at the same place.
+ * same offset and term are the same, and follow the same; a leader has all that is committed;
+ * nobody applies another entry at the same place.
  */
 import assert from 'node:assert/strict'
 import type { RaftCore } from '../core.ts'

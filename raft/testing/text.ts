@@ -55,7 +55,9 @@ function describeBody(message: Message): string {
     case 'timeout-now':
       return 'take over now'
     case 'follow':
-      return `follows, end ${message.endOffset}`
+      return message.nodeId === message.from
+        ? `follows, end ${message.endOffset}`
+        : `${message.nodeId} follows, end ${message.endOffset}`
     case 'read':
       return `read ${message.context}?`
     case 'read-response':
