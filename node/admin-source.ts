@@ -99,11 +99,12 @@ export class NodeAdmin implements AdminSource {
       epoch: quorum.leaderEpoch,
       highWatermark: quorum.highWatermark,
       appliedOffset: partitions.image.offset,
+      // Only the leader knows how far the others are.
       voters: quorum.voters.map(({ nodeId, directoryId, logEndOffset }) => ({
         nodeId,
         directoryId,
-        logEndOffset,
-        lag: Math.max(0, quorum.highWatermark - logEndOffset),
+        logEndOffset: logEndOffset < 0 ? null : logEndOffset,
+        lag: logEndOffset < 0 ? null : Math.max(0, quorum.highWatermark - logEndOffset),
       })),
     }
   }
