@@ -90,6 +90,7 @@ export class Node {
         settingsOf: (topic) => settingsOf(topic, links),
         peers: links.replicaTransport(),
         controller: client,
+        isRackAware: () => settings.optionalText('replica.selector.class') !== null,
         leaseUntilMs: () => links.session.lease.untilMs,
         lagMaxMs: () => current().number('replica.lag.time.max.ms'),
         brokerEpoch: (image) => links.brokerEpoch(image),

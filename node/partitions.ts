@@ -70,6 +70,8 @@ export interface PartitionsParts {
   readonly controller: Pick<ControllerPort, 'alterPartition' | 'reportFailedReplica'>
   /** `replica.lag.time.max.ms`, as it is now. */
   lagMaxMs(): number
+  /** Readers are sent to replicas in their rack (KIP-392). */
+  isRackAware?(): boolean
   /** See `PartitionParts`: how long this node is sure to lead what it leads. */
   leaseUntilMs?(): number
   /**
@@ -134,6 +136,10 @@ export class Partitions implements DataPort {
       isr: new ControllerIsr({ nodeId, clock, logger, controller, brokerEpoch }),
       lagMaxMs: () => parts.lagMaxMs(),
       ...(parts.leaseUntilMs && { leaseUntilMs: () => parts.leaseUntilMs!() }),
+      rackOf: (nodeId) =>
+        parts.isRackAware?.() === true
+          ? (this.#image.brokers.get(nodeId)?.rack ?? undefined)
+          : undefined,
       isEligible: (nodeId) => isEligible(this.#image, nodeId),
       onFailure: (partition) => this.#onFailure(partition),
       onImpairment: (partition, reason) => this.#onImpairment(partition, reason),

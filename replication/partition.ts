@@ -91,6 +91,8 @@ export interface PartitionParts {
    * it may still lead, but can't say that it knows the latest.
    */
   leaseUntilMs?(): number
+  /** The rack of a node, where readers are sent to near replicas (KIP-392). */
+  rackOf?(nodeId: number): string | undefined
   /** The controller would take the node into an ISR. */
   isEligible(nodeId: number): boolean
   /** The replica left service: the node reports its directory and gives up the leadership. */
@@ -133,6 +135,8 @@ export class Partition implements Flushable, Led {
   readonly #parts: PartitionParts
   readonly #replicated = new AckWaiters()
   readonly #written = new AckWaiters()
+  /** Wait for all in-sync replicas to have deleted what is below an offset. */
+  readonly #deletions = new AckWaiters()
   readonly #readers = new Set<DataWaiter>()
   readonly #context: AppendContext
   readonly #damageLine = new RepeatedLine()
@@ -574,6 +578,7 @@ export class Partition implements Flushable, Led {
       if (isUnderMin) this.#replicated.failAll(NOT_ENOUGH_REPLICAS_AFTER_APPEND)
     }
     if (this.#replicated.size > 0) this.#replicated.release(this.#highWatermark)
+    if (this.#deletions.size > 0) this.#deletions.release(this.lowWatermark)
   }
 
   /** As a follower. */
@@ -684,7 +689,8 @@ export class Partition implements Flushable, Led {
     const before = this.#replicated.size
     this.#replicated.expire(monotonicMs, REQUEST_TIMED_OUT)
     this.#parts.probe.producesExpired += before - this.#replicated.size
-    return this.#replicated.size > 0
+    this.#deletions.expire(monotonicMs, REQUEST_TIMED_OUT)
+    return this.#replicated.size > 0 || this.#deletions.size > 0
   }
 
   checkReader(currentLeaderEpoch: number, mayFollow = false): number {
@@ -745,9 +751,24 @@ export class Partition implements Flushable, Led {
     return offsetForListing(this, timestampMs, isolation)
   }
 
-  /** KIP-392 begins with the racks of the replicas: the leader itself, for now. */
-  preferredReplica(_rack: string, _fetchOffset: number): number {
-    return -1
+  /**
+   * KIP-392: the replica in the reader's rack that is in sync, has the offset, and is furthest of
+   * those; -1 when the reader should stay here.
+   */
+  preferredReplica(rack: string, fetchOffset: number): number {
+    const { rackOf } = this.#parts
+    const leader = this.#leader
+    if (leader === undefined || rackOf === undefined || rack === '') return -1
+    if (rackOf(this.#nodeId) === rack) return -1
+    let best: RemoteReplica | undefined
+    for (const remote of leader.remotes) {
+      const { nodeId, position, logStartOffset } = remote
+      const isNear = rackOf(nodeId) === rack && remote.feed !== undefined
+      if (!isNear || !leader.isr.committed.includes(nodeId)) continue
+      if (position < fetchOffset || logStartOffset > fetchOffset) continue
+      if (best === undefined || position > best.position) best = remote
+    }
+    return best?.nodeId ?? -1
   }
 
   /** Every replica that counts has deleted what is below (KIP-107); a follower knows its own. */
@@ -760,6 +781,19 @@ export class Partition implements Flushable, Led {
     assert(offset <= this.#highWatermark, 'only committed records are deleted')
     this.log.advanceLogStart(offset)
     this.#leader?.onWatermark()
+  }
+
+  /**
+   * After `deleteRecordsBefore`: resolves with 0 when no in-sync replica has the records any more, so
+   * that no change of leaders brings them back; or with why that is not known.
+   */
+  deleted(offset: number, timeoutMs: number): Promise<number> {
+    if (this.lowWatermark >= offset) return Promise.resolve(0)
+    return new Promise((resolve) => {
+      const deadlineMs = this.#parts.clock.monotonicMs() + timeoutMs
+      this.#deletions.add(offset - 1, deadlineMs, { onAck: (_slot, error) => resolve(error) }, 0)
+      this.#parts.onWaiting(this)
+    })
   }
 
   #sayFull(): void {
@@ -865,6 +899,7 @@ export class Partition implements Flushable, Led {
   #failWaiters(error: number): void {
     this.#written.failAll(error)
     this.#replicated.failAll(error)
+    this.#deletions.failAll(error)
   }
 
   #wakeReaders(): void {

@@ -267,6 +267,76 @@ describe('replication', () => {
     for (const node of cluster.nodes) assert.equal(node.partition().logStartOffset, 3)
   })
 
+  it('says that records are deleted when all in-sync replicas have deleted them', async () => {
+    const cluster = await TestCluster.start({ seed: 22, lagMaxMs: 100_000 })
+    const leader = cluster.leaderOf()!
+    for (let i = 0; i < 6; i += 2) assert.equal(await acked(cluster, send(leader, values(i, 2))), 0)
+    cluster.world.links.cut('n0', 'n2')
+    leader.deleteRecordsBefore(4)
+    assert.equal(await cluster.world.complete(leader.deleted(4, 200)), 7)
+    cluster.world.links.healAll()
+    assert.equal(await cluster.world.complete(leader.deleted(4, 5000)), 0)
+    for (const node of cluster.nodes) assert.equal(node.partition().logStartOffset, 4)
+  })
+
+  it('lets a follower serve what it knows to be committed, and sends readers near (KIP-392)', async () => {
+    const cluster = await TestCluster.start({ seed: 23 })
+    cluster.racks = ['a', 'b', 'b']
+    const leader = cluster.leaderOf()!
+    assert.equal(await acked(cluster, send(leader, values(0, 3))), 0)
+    await cluster.settled()
+    assert.equal(leader.preferredReplica('a', 0), -1)
+    assert.equal(leader.preferredReplica('c', 0), -1)
+    assert.ok([1, 2].includes(leader.preferredReplica('b', 3)))
+    assert.equal(leader.preferredReplica('b', 4), -1)
+    const follower = cluster.node(1).partition()
+    assert.equal(follower.checkReader(-1), 6)
+    assert.equal(follower.checkReader(-1, true), 0)
+    assert.equal(follower.checkReader(0, true), 0)
+    assert.equal(follower.checkReader(1, true), 75)
+    assert.equal(follower.readLimit('uncommitted'), 3)
+    let told = 0
+    follower.addDataWaiter({ onData: () => told++ })
+    assert.equal(await acked(cluster, send(leader, values(3, 1))), 0)
+    await cluster.run(20)
+    assert.equal(told, 1)
+    assert.equal(follower.readLimit('uncommitted'), 4)
+    cluster.world.links.cut('n0', 'n1')
+    await cluster.run(2000)
+    assert.equal(leader.preferredReplica('b', 0), 2)
+  })
+
+  it('does not say that it knows the latest before its watermark has passed its epoch', async () => {
+    const cluster = await TestCluster.start({ seed: 24 })
+    assert.equal(await acked(cluster, send(cluster.leaderOf()!, values(0, 3))), 0)
+    cluster.world.links.cut('n1', 'n2')
+    cluster.controller.move(0, 1)
+    await cluster.world.runUntil(() => cluster.leaderOf()?.leaderEpoch === 1, 1000)
+    const leader = cluster.leaderOf()!
+    assert.equal(leader.isWatermarkKnown, false)
+    assert.equal((await leader.listOffset(-1, 'uncommitted')).error, 78)
+    assert.equal((await leader.listOffset(0, 'uncommitted')).error, 78)
+    assert.equal((await leader.listOffset(-2, 'uncommitted')).offset, 0)
+    cluster.world.links.healAll()
+    await cluster.world.runUntil(() => leader.isWatermarkKnown, 5000)
+    assert.equal((await leader.listOffset(-1, 'uncommitted')).offset, 3)
+  })
+
+  it('does not say what is the latest, nor takes acks=1, when others may lead by now', async () => {
+    const cluster = await TestCluster.start({ seed: 25 })
+    const leader = cluster.leaderOf()!
+    const { clock } = cluster.node(0).world
+    cluster.leaseUntilMs = clock.monotonicMs() + 50
+    assert.equal((await leader.listOffset(-1, 'uncommitted')).error, 0)
+    await cluster.run(100)
+    assert.equal((await leader.listOffset(-1, 'uncommitted')).error, 78)
+    assert.equal(leader.refusal(1), 0)
+    await cluster.run(4000)
+    assert.equal(leader.refusal(1), 6)
+    // Those who have to agree would know better.
+    assert.equal(await acked(cluster, send(leader, values(0, 1))), 0)
+  })
+
   it('expires what waits too long, and the record may still be committed', async () => {
     const cluster = await TestCluster.start({ seed: 18, lagMaxMs: 100_000 })
     cluster.world.links.cut('n0', 'n2')

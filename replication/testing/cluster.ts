@@ -185,6 +185,8 @@ export class TestNode {
         probe: this.probe,
         isr: this.#cluster.controller,
         lagMaxMs: () => this.#cluster.options.lagMaxMs ?? 1000,
+        leaseUntilMs: () => this.#cluster.leaseUntilMs,
+        rackOf: (nodeId) => this.#cluster.racks[nodeId],
         isEligible: (nodeId) => this.#cluster.controller.isActive(nodeId),
         onFailure: (failed) => {
           this.failures.push(failed)
@@ -240,6 +242,10 @@ export class TestCluster {
   readonly options: ClusterOptions
   readonly controller: TestController
   readonly nodes: TestNode[] = []
+  /** By node id. */
+  racks: readonly string[] = []
+  /** Of all nodes; monotonic. */
+  leaseUntilMs = Number.POSITIVE_INFINITY
   readonly config: LogConfig
 
   constructor(options: ClusterOptions) {
