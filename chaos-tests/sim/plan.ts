@@ -128,7 +128,7 @@ const TARGETS: readonly Target[] = ['controller', 'leader', 'coordinator']
 export function makePlan(seed: number, random: SimRandom, options: PlanOptions = {}): Plan {
   const swarm = random.split('swarm')
   const nodes = options.nodes ?? swarm.pick([1, 3, 3, 3, 4, 5])
-  const safetyMs = options.safetyMs ?? swarm.between(10, 60) * 1000
+  const safetyMs = options.safetyMs ?? swarm.between(5, 40) * 1000
   const topics = makeTopics(random.split('topics'), nodes)
   return {
     seed,
@@ -142,7 +142,7 @@ export function makePlan(seed: number, random: SimRandom, options: PlanOptions =
     faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
     safetyMs,
     isCoreOnly: nodes > 2 && swarm.chance(0.3),
-    livenessMs: 15_000,
+    livenessMs: 8000,
   }
 }
 

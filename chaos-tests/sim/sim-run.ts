@@ -31,7 +31,7 @@ import { Watch } from './watch.ts'
 
 /** After the last fault: how long until every write has to be taken again. */
 const RECOVERY_MS = 10_000
-const DISK_LOOK_CHANCE = 0.05
+const DISK_LOOK_CHANCE = 0.01
 /** A node on a damaged disk that is not up by then gets an empty one. */
 const REPLACE_AFTER_MS = 3000
 /** After all has been healed: until every replica is expected in sync. */
