@@ -26,6 +26,7 @@ import {
   topicById,
 } from '../metadata/image.ts'
 import { INTERNAL_TOPICS, type Partitions } from '../partitions.ts'
+import { orUnavailable } from './unavailable.ts'
 
 export interface AutoCreation {
   readonly isEnabled: boolean
@@ -101,19 +102,19 @@ export class NodeTopics implements TopicsPort {
   }
 
   async createTopics(context: RequestContext | undefined, request: CreateTopicsRequest) {
-    const answer = await this.#controller.createTopics(context, request)
+    const answer = await orUnavailable(this.#controller.createTopics(context, request))
     await this.#partitions.settled()
     return answer
   }
 
   async deleteTopics(context: RequestContext, request: DeleteTopicsRequest) {
-    const answer = await this.#controller.deleteTopics(context, request)
+    const answer = await orUnavailable(this.#controller.deleteTopics(context, request))
     await this.#partitions.settled()
     return answer
   }
 
   async createPartitions(context: RequestContext, request: CreatePartitionsRequest) {
-    const answer = await this.#controller.createPartitions(context, request)
+    const answer = await orUnavailable(this.#controller.createPartitions(context, request))
     await this.#partitions.settled()
     return answer
   }
@@ -128,7 +129,12 @@ export class NodeTopics implements TopicsPort {
         partitions: await Promise.all(
           partitions.map(async ({ partitionIndex, offset }) => {
             await this.#committed(name, partitionIndex, offset, request.timeoutMs)
-            return this.#deleteRecords(name, partitionIndex, offset)
+            const answer = this.#deleteRecords(name, partitionIndex, offset)
+            if (answer.errorCode !== 0) return answer
+            // No change of leaders is to bring them back.
+            const partition = this.#partitions.find(name, partitionIndex)!
+            const errorCode = await partition.deleted(answer.lowWatermark, request.timeoutMs)
+            return { ...answer, errorCode, lowWatermark: partition.lowWatermark }
           }),
         ),
       })),
