@@ -63,7 +63,7 @@ const contents: Readonly<Record<MessageType, Record<string, fc.Arbitrary<unknown
   },
   'snapshot-response': { snapshot, position },
   'timeout-now': {},
-  follow: { endOffset: position, nodeId: position },
+  follow: { endOffset: position, nodeId: fc.nat() },
   read: { context: position },
   'read-response': { context: position, offset: orNone },
 }
