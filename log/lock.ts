@@ -11,7 +11,8 @@ export class Lock {
   }
 
   async run<T>(operation: () => Promise<T>): Promise<T> {
-    await this.settled()
+    // No await between the last look and the start, or two who waited would start together.
+    while (this.#busy !== undefined) await this.#busy
     const running = operation()
     this.#busy = running.then(
       () => {},
