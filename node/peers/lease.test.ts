@@ -23,6 +23,16 @@ describe('node/peers/lease', () => {
     assert.equal(lease.untilMs, 1250)
   })
 
+  it('is shorter where the controller that answers may be replaced sooner', () => {
+    const lease = new Lease(1000)
+    lease.sent(1, 100)
+    lease.sent(2, 200)
+    lease.answered(1, 800)
+    assert.equal(lease.untilMs, 860)
+    lease.answered(2, 2000)
+    assert.equal(lease.untilMs, 1150)
+  })
+
   it('ends, and what was under way before counts no more', () => {
     const lease = new Lease(1000)
     lease.sent(1, 100)

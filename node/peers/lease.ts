@@ -3,6 +3,13 @@
  * session's length, so a heartbeat that it has answered keeps the broker for as long, from when it
  * was sent. Who leads partitions and coordinates groups may speak for them no longer than that: by
  * then others may have taken over, and have answered more.
+ *
+ * Another controller changes nothing: a controller answers only after a majority of the quorum has
+ * confirmed it, so the next one is elected an election timeout later at the earliest, and gives
+ * every broker a session of its own. The exception is the broker of the controller before, which
+ * the next one may fence at once: its own answers keep it for an election timeout only.
+ *
+ * Without waiting is fenced whose process is known to be gone.
  */
 import { assert } from '../../base/assert.ts'
 
@@ -30,12 +37,16 @@ export class Lease {
     }
   }
 
-  /** The controller knows the broker as one that serves; so it did when the heartbeat was sent. */
-  answered(sequence: number): void {
+  /**
+   * The controller knows the broker as one that serves; so it did when the heartbeat was sent.
+   * `atMostMs`: the lease is no longer than that, from then.
+   */
+  answered(sequence: number, atMostMs = Number.POSITIVE_INFINITY): void {
     const sentMs = this.#sentMs.get(sequence)
     if (sentMs === undefined) return
     this.#sentMs.delete(sequence)
-    this.untilMs = Math.max(this.untilMs, sentMs + this.#lengthMs)
+    const lengthMs = Math.min(this.#lengthMs, atMostMs * CLOCK_RATE)
+    this.untilMs = Math.max(this.untilMs, sentMs + lengthMs)
   }
 
   /** The broker is fenced, or registers anew. */

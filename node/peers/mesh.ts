@@ -21,6 +21,7 @@ import type { ControllerPort } from '../metadata/controller-port.ts'
 import type { MetadataImage } from '../metadata/image.ts'
 import type { MetadataQuorum } from '../metadata/quorum.ts'
 import { peerAddresses } from './addresses.ts'
+import { Confirmation } from './confirmation.ts'
 import { ControllerClient } from './controller-client.ts'
 import { ForwardService, type OtherRequests } from './forward-service.ts'
 import { helloOf, type SelfIdentity } from './hello.ts'
@@ -77,6 +78,7 @@ export class Mesh {
   readonly #parts: MeshParts
   readonly #startedAtMs: number
   #membership: Membership | undefined
+  readonly #confirmation: Confirmation
   #client: ControllerClient | undefined
   #session: BrokerSession | undefined
   #listening: RpcServer | undefined
@@ -87,6 +89,7 @@ export class Mesh {
     this.#parts = parts
     const self = { ...parts.self, voterIds: parts.voters.map(({ id }) => id) }
     this.#startedAtMs = clock.monotonicMs()
+    this.#confirmation = new Confirmation(self.nodeId, () => this.#membership?.quorum)
     this.peers = new Peers({ clock, logger, rpc, self })
     this.server = new PeerServer({
       clock,
@@ -130,7 +133,11 @@ export class Mesh {
       controller,
       ...(others === undefined ? {} : { others }),
     })
-    const sessions = new SessionService({ logger, controller })
+    const sessions = new SessionService({
+      logger,
+      controller,
+      isConfirmed: () => this.#confirmation.ask(),
+    })
     this.server.routeCall(CLUSTER_FORWARD, (request, identity) =>
       forwards.answer(request, identity),
     )
@@ -159,8 +166,8 @@ export class Mesh {
     assert(this.#session === undefined && this.#membership !== undefined, 'one session a node')
     const { clock, logger, self } = this.#parts
     const { quorum, controller: local } = this.#membership
-    const confirmController = () => quorum.readIndex()
-    const parts = { clock, logger, self, peers: this.peers, quorum, local, confirmController }
+    const isConfirmed = () => this.#confirmation.ask()
+    const parts = { clock, logger, self, peers: this.peers, quorum, local, isConfirmed }
     this.#session = new BrokerSession({ ...parts, controller: this.controller, ...options })
     return this.#session
   }

@@ -47,6 +47,7 @@ export class Peers {
   readonly #downListeners = new Set<(nodeId: number) => void>()
   readonly #refusals: RefusalLog
   readonly #events: LinkEvents
+  #lastLeaderId = -1
   #isClosed = false
 
   constructor(parts: PeersParts) {
@@ -128,19 +129,22 @@ export class Peers {
     this.#links.get(nodeId)?.nudge()
   }
 
-  /** A message came from this node. */
-  heard(nodeId: number): void {
+  /** A message came from this node, which `leads` the quorum as it says. */
+  heard(nodeId: number, leads: boolean): void {
+    if (leads) this.#lastLeaderId = nodeId
     this.#links.get(nodeId)?.heard()
   }
 
-  /** Nodes that can't be reached, and for how many ms they have said nothing, as far as is known. */
+  /**
+   * The node that led the quorum last, if it can't be reached, and for how many ms it has said
+   * nothing: a quorum that has elected another heard nothing either. Of other nodes nothing is
+   * claimed: they may have been heard by the last leader, and rely on that (lease.ts).
+   */
   silentFor(): Map<number, number> {
-    const nowMs = this.#parts.clock.monotonicMs()
     const silent = new Map<number, number>()
-    for (const [nodeId, link] of this.#links) {
-      const silentForMs = link.silentForMs(nowMs)
-      if (silentForMs !== undefined) silent.set(nodeId, silentForMs)
-    }
+    const link = this.#links.get(this.#lastLeaderId)
+    const silentForMs = link?.silentForMs(this.#parts.clock.monotonicMs())
+    if (silentForMs !== undefined) silent.set(this.#lastLeaderId, silentForMs)
     return silent
   }
 

@@ -8,7 +8,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { RpcStream, RpcStreamHandler } from '../../base/rpc.ts'
 import { ProtocolError, raftFrame } from '../../proto/codecs.ts'
 import { RAFT_EXCHANGE } from '../../proto/methods.ts'
-import { type Message, sizeOf } from '../../raft/messages.ts'
+import { type Message, type MessageType, sizeOf } from '../../raft/messages.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
 import type { RemoteNode } from './hello.ts'
 import type { Peers } from './peers.ts'
@@ -18,6 +18,8 @@ import { fromProto, toProto } from './raft-codec.ts'
 const FRAME_BYTES = 1024 * 1024
 /** What waits for one node; more is dropped. */
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024
+
+const LEADERS_ONLY: ReadonlySet<MessageType> = new Set(['append', 'heartbeat', 'snapshot'])
 
 export interface RaftTransportParts {
   readonly clock: Clock
@@ -121,11 +123,14 @@ export class PeerRaftTransport implements RaftTransport {
   }
 
   #arrived(nodeId: number, bytes: Buffer, stream: RpcStream): void {
-    this.#parts.peers.heard(nodeId)
     try {
-      for (const message of raftFrame.decode(bytes).messages) {
-        this.#deliver(nodeId, fromProto(message))
+      let leads = false
+      for (const encoded of raftFrame.decode(bytes).messages) {
+        const message = fromProto(encoded)
+        leads ||= LEADERS_ONLY.has(message.type)
+        this.#deliver(nodeId, message)
       }
+      this.#parts.peers.heard(nodeId, leads)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       const fields = { peer: nodeId, reason: error.message }

@@ -1,4 +1,7 @@
-/** The controller's end of sessions: heartbeats go to the controller, its answers back. */
+/**
+ * The controller's end of sessions: heartbeats go to the controller, its answers back, each after a
+ * majority of the quorum has confirmed that this node is still the controller (lease.ts).
+ */
 import type { Logger } from '../../base/logger.ts'
 import type { RpcStream, RpcStreamHandler } from '../../base/rpc.ts'
 import type {
@@ -15,6 +18,8 @@ import type { RemoteNode } from './hello.ts'
 export interface SessionServiceParts {
   readonly logger: Logger
   readonly controller: Pick<ControllerPort, 'heartbeat'>
+  /** Does this node still lead the quorum, as a majority of it says? */
+  isConfirmed(): Promise<boolean>
 }
 
 export class SessionService {
@@ -43,6 +48,7 @@ export class SessionService {
     try {
       const request = heartbeatRequest(remote.nodeId, heartbeat)
       const response = await this.#parts.controller.heartbeat(request, heartbeat.loopProgress)
+      if (!(await this.#parts.isConfirmed())) throw new NotLeaderError('another node may lead')
       answer = answerOf(sequence, response)
     } catch (error) {
       const isMoved = error instanceof NotLeaderError

@@ -6,6 +6,7 @@ import { CLUSTER_FORWARD, CLUSTER_SESSION } from '../../proto/methods.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { NotLeaderError } from '../metadata/quorum.ts'
 import { idOf } from '../metadata/testing.ts'
+import { Confirmation } from './confirmation.ts'
 import { ControllerClient } from './controller-client.ts'
 import { ForwardService } from './forward-service.ts'
 import { BrokerSession } from './session.ts'
@@ -15,6 +16,8 @@ import { realStage, type Stage, StageNode, simStage, startNodes } from './testin
 
 const SEED = 4_242
 const HEARTBEAT_MS = 30
+const SESSION_MS = 400
+const ELECTION_MS = 300
 
 /** A node with a broker's session and a controller that answers while it leads. */
 class Seat {
@@ -30,25 +33,31 @@ class Seat {
   registrationError = 0
   heartbeatError = 0
   isAnswering = true
+  isFencing = false
 
   constructor(node: StageNode) {
     this.node = node
     const controller = this.#controller()
     const { clock, logger } = node.place
     const parts = { clock, logger, self: node.self, peers: node.peers, quorum: this.quorum }
+    const confirmation = new Confirmation(node.id, () => this.quorum)
+    const isConfirmed = () => confirmation.ask()
     this.client = new ControllerClient({ ...parts, controller })
     this.session = new BrokerSession({
       ...parts,
       controller: this.client,
       local: controller,
       registration: () => this.#registration(),
+      isConfirmed,
       offlineDirectoryIds: () => [idOf(7)],
       heartbeatMs: HEARTBEAT_MS,
+      sessionTimeoutMs: SESSION_MS,
+      electionTimeoutMs: ELECTION_MS,
       registrationTimeoutMs: 500,
       onFencing: (isFenced) => this.fencings.push(isFenced),
     })
     const forwards = new ForwardService({ ...parts, controller })
-    const sessions = new SessionService({ logger, controller })
+    const sessions = new SessionService({ logger, controller, isConfirmed })
     node.service.routeCall(CLUSTER_FORWARD, (request) => forwards.answer(request))
     node.service.routeStream(CLUSTER_SESSION, (remote, stream) => sessions.accept(remote, stream))
   }
@@ -76,7 +85,7 @@ class Seat {
         return {
           errorCode: this.heartbeatError,
           isCaughtUp: true,
-          isFenced: request.wantFence,
+          isFenced: request.wantFence || this.isFencing,
           shouldShutDown: request.wantShutDown && this.mayShutDown,
         }
       },
@@ -148,6 +157,7 @@ for (const [name, start] of [
     afterEach(() => scene.end())
     lifeTests(() => scene)
     moveTests(() => scene)
+    leaseTests(() => scene)
     registrationTests(() => scene)
   })
 }
@@ -263,6 +273,63 @@ function moveTests(scene: () => Scene): void {
     await scene().started()
     broker.quorum.leaderId = 3
     await stage.until(() => streams >= 3)
+  })
+}
+
+function leaseTests(scene: () => Scene): void {
+  const hasLease = () => scene().broker.session.lease.untilMs > scene().stage.monotonicMs()
+
+  it('has a lease while a confirmed controller answers, and no longer', async () => {
+    const { stage, broker, controller } = scene()
+    const session = await scene().started()
+    assert.equal(hasLease(), false)
+    session.ready()
+    await stage.until(hasLease)
+    controller.quorum.isConfirmed = false
+    const count = controller.heartbeats.length
+    await stage.until(() => controller.heartbeats.length > count + 3)
+    const { untilMs } = session.lease
+    await stage.elapse(3 * HEARTBEAT_MS)
+    assert.equal(session.lease.untilMs, untilMs)
+    await stage.until(() => !hasLease())
+    controller.quorum.isConfirmed = true
+    await stage.until(hasLease)
+    assert.deepEqual(broker.fencings, [false])
+  })
+
+  it('has none when it is fenced, and when it registers anew', async () => {
+    const { stage, controller } = scene()
+    const session = await scene().started()
+    session.ready()
+    await stage.until(hasLease)
+    controller.isFencing = true
+    await stage.until(() => session.isFenced)
+    assert.equal(hasLease(), false)
+    controller.isFencing = false
+    await stage.until(hasLease)
+    controller.heartbeatError = 77
+    const { brokerEpoch } = session
+    await stage.until(() => session.brokerEpoch > brokerEpoch)
+    assert.equal(hasLease(), false)
+  })
+
+  it('has a shorter one from the controller of its own node', async () => {
+    const { stage, broker } = scene()
+    scene().leads(1)
+    const { session, quorum } = broker
+    await stage.complete(session.start())
+    session.ready()
+    await stage.until(hasLease)
+    await stage.elapse(3 * HEARTBEAT_MS)
+    const leaseMs = session.lease.untilMs - stage.monotonicMs()
+    assert.ok(leaseMs > 0 && leaseMs <= ELECTION_MS, `${leaseMs} ms`)
+    quorum.isConfirmed = false
+    await stage.until(() => !hasLease())
+    // Another node leads, and this one does not know it: a question is answered, but not by it.
+    quorum.isConfirmed = true
+    quorum.onReadIndex = () => quorum.leaderEpoch++
+    await stage.elapse(5 * HEARTBEAT_MS)
+    assert.equal(hasLease(), false)
   })
 }
 

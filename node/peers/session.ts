@@ -46,8 +46,10 @@ export interface BrokerSessionParts {
   readonly heartbeatMs: number
   /** `broker.session.timeout.ms`: silent for so long, a broker is fenced. */
   readonly sessionTimeoutMs?: number
-  /** Rejects when this node's controller may have been replaced without knowing it. */
-  confirmController?(): Promise<unknown>
+  /** Does this node still lead the quorum, as a majority of it says? */
+  isConfirmed(): Promise<boolean>
+  /** How long the quorum is without a leader at least before it elects another. */
+  readonly electionTimeoutMs?: number
   /** How long `start` tries to register. */
   readonly registrationTimeoutMs: number
   /** The broker was fenced, or unfenced. */
@@ -61,6 +63,7 @@ const REGISTER_AGAIN_AFTER_MS = 50
 const UNANSWERED_MAX = 20
 const UNANSWERED_FOR_MS_MAX = 2000
 const SESSION_TIMEOUT_MS = 1200
+const ELECTION_TIMEOUT_MS = 1000
 
 export class BrokerSession {
   brokerEpoch = -1
@@ -167,6 +170,7 @@ export class BrokerSession {
         assert(brokerEpoch >= 0, 'a registration has an epoch')
         this.brokerEpoch = brokerEpoch
         this.isFenced = true
+        this.lease.end()
         this.#sequenceBefore = this.#progress
         return undefined
       case INCONSISTENT_CLUSTER_ID:
@@ -267,30 +271,27 @@ export class BrokerSession {
   }
 
   /** A controller that is cut off answers its own broker as ever: it has to prove that it leads. */
-  #extend(sequence: number, isOwn: boolean): void {
-    const { confirmController } = this.#parts
-    if (!isOwn || confirmController === undefined) {
+  async #extend(sequence: number, isOwn: boolean): Promise<void> {
+    if (!isOwn) {
       this.lease.answered(sequence)
       return
     }
-    confirmController().then(
-      () => {
-        if (!this.isFenced) this.lease.answered(sequence)
-      },
-      () => {}, // it leads no longer
-    )
+    const isConfirmed = await this.#parts.isConfirmed()
+    if (!isConfirmed || this.isFenced) return
+    this.lease.answered(sequence, this.#parts.electionTimeoutMs ?? ELECTION_TIMEOUT_MS)
   }
 
   #answered(answer: HeartbeatAnswer, isOwn: boolean): void {
     const { sequence, errorCode, isFenced, shouldShutDown } = answer
     if (this.#isClosed || sequence <= this.#sequenceBefore) return
     if (errorCode === STALE_BROKER_EPOCH || errorCode === BROKER_ID_NOT_REGISTERED) {
+      this.lease.end()
       void this.#registerAgain()
       return
     }
     if (errorCode !== NONE) return
     if (isFenced) this.lease.end()
-    else this.#extend(sequence, isOwn)
+    else void this.#extend(sequence, isOwn)
     if (isFenced !== this.isFenced) {
       this.isFenced = isFenced
       this.#parts.logger.info(isFenced ? 'the broker is fenced' : 'the broker is unfenced')

@@ -7,8 +7,18 @@ import { NotLeaderError } from '../../metadata/quorum.ts'
 export class ScriptedQuorum {
   image: MetadataImage = { ...EMPTY_IMAGE, clusterId: 'cluster' }
   leaderId = -1
+  leaderEpoch = 1
+  /** False: no majority answers. */
+  isConfirmed = true
+  onReadIndex: () => void = () => {}
   readonly waits: number[] = []
   #onApplied: (() => void)[] = []
+
+  readIndex(): Promise<number> {
+    this.onReadIndex()
+    if (this.isConfirmed) return Promise.resolve(this.image.offset)
+    return Promise.reject(new NotLeaderError('no majority answers'))
+  }
 
   whenApplied(offset: number): Promise<void> {
     this.waits.push(offset)
