@@ -11,9 +11,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { SimRandom } from '../../base/sim/random.ts'
 import { serialize } from '../checkers/history.ts'
-import { FAULT_NAMES, type FaultName, makePlan, type Plan } from './plan.ts'
+import { FAULT_NAMES, type FaultName, type Plan } from './plan.ts'
+import { describePlan, planOfSeed } from './run-seed.ts'
 import { shrink } from './shrink.ts'
 import { type RunResult, runPlan as runWhole } from './sim-run.ts'
 
@@ -56,7 +56,7 @@ async function runPlan(plan: Plan): Promise<RunResult> {
 }
 
 function planOf(seed: number): Plan {
-  return makePlan(seed, new SimRandom(seed), {
+  return planOfSeed(seed, {
     ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
     ...(values.faults === undefined ? {} : { faults: faultNames(values.faults) }),
   })
@@ -73,15 +73,13 @@ function faultNames(list: string): FaultName[] {
 
 function commit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   } catch {
     return 'unknown'
   }
-}
-
-function describe(plan: Plan): string {
-  const kinds = new Set(plan.faults.map(({ name }) => name))
-  return `${plan.nodes} nodes, ${plan.actors.length} clients, ${plan.faults.length} faults (${[...kinds].join(' ')})`
 }
 
 function report(result: RunResult): void {
@@ -115,7 +113,8 @@ async function runSeeds(): Promise<number> {
     virtualMs += result.virtualMs
     events += result.eventCount
     acknowledged += result.acknowledged
-    if (values.verbose) print(`seed ${from + done} ${result.traceHash} ${describe(result.plan)}`)
+    if (values.verbose)
+      print(`seed ${from + done} ${result.traceHash} ${describePlan(result.plan)}`)
     if (result.violations.length === 0) continue
     report(result)
     if (++failures >= FAILURES_MAX && !values['keep-going']) break
@@ -136,7 +135,7 @@ async function runOne(plan: Plan): Promise<number> {
   const again = await runPlan(plan)
   const isSame = result.traceHash === again.traceHash
   print(
-    `seed ${plan.seed} ${result.traceHash} ${describe(plan)}, ${result.acknowledged} records ` +
+    `seed ${plan.seed} ${result.traceHash} ${describePlan(plan)}, ${result.acknowledged} records ` +
       `acknowledged, ${result.eventCount} events, ${ratio.toFixed(0)} x real time on one core`,
   )
   if (!isSame) print(`FAIL seed ${plan.seed}: the second run is another one: ${again.traceHash}`)
@@ -155,12 +154,12 @@ async function makeSmaller({ plan, violations }: RunResult): Promise<void> {
       return found.some(({ checker }) => checker === wanted)
     },
     progress: (smaller, runs) => {
-      if (values.verbose) print(`after ${runs} runs: ${describe(smaller)}`)
+      if (values.verbose) print(`after ${runs} runs: ${describePlan(smaller)}`)
     },
   })
   const file = join(values.out, `seed-${plan.seed}`, 'small.json')
   writeFileSync(file, `${JSON.stringify(small, null, 1)}\n`)
-  print(`smaller: ${describe(small)}, ${small.safetyMs} ms; run it with --plan ${file}`)
+  print(`smaller: ${describePlan(small)}, ${small.safetyMs} ms; run it with --plan ${file}`)
   for (const { name, target, atMs, forMs } of small.faults) {
     print(`  ${atMs} ms: ${name} of ${target} for ${forMs} ms`)
   }
