@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { StorageError } from '../base/errors.ts'
-import { TestCluster, type TestNode } from './testing/cluster.ts'
+import { encodeBatch } from '../log/records.ts'
+import { TestCluster, type TestNode, TOPIC, TOPIC_ID } from './testing/cluster.ts'
 import { readAll, type Sent, send } from './testing/records.ts'
 
 const LOG = 'data/t-0/00000000000000000000.log'
@@ -147,6 +148,47 @@ describe('replication of damaged logs', () => {
     await cluster.settled()
     checkWhole(cluster, 11)
   })
+})
+
+/** The epoch of a batch is outside of its checksum. */
+describe('replication of batches whose epoch is damaged', () => {
+  /** Replica 0 has a last record of epoch 9, though 1 is the latest that has been. */
+  async function meet(seed: number, leaderId: number): Promise<TestCluster> {
+    const cluster = new TestCluster({ seed, nodes: 2, lagMaxMs: 300 })
+    for (const node of cluster.nodes) {
+      await cluster.boot(node.nodeId)
+      const log = await cluster.world.complete(
+        node.store.create({
+          topic: TOPIC,
+          partition: 0,
+          topicId: TOPIC_ID,
+          config: cluster.config,
+        }),
+      )
+      for (let baseOffset = 0; baseOffset < 3; baseOffset++) {
+        const leaderEpoch = baseOffset === 2 && node.nodeId === 0 ? 9 : 1
+        const record = { timestampMs: 1, key: null, value: Buffer.from(`${baseOffset}`) }
+        const batch = encodeBatch([record], { baseOffset, leaderEpoch })
+        log.appendAsFollower(batch, 0, batch.length)
+      }
+      log.write()
+      await cluster.world.complete(log.sync())
+    }
+    cluster.controller.create(leaderId === 0 ? [0, 1] : [1, 0], { leaderEpoch: 2 })
+    return cluster
+  }
+
+  for (const leaderId of [0, 1]) {
+    it(`is mended where replica ${leaderId} leads first`, async () => {
+      const cluster = await meet(20 + leaderId, leaderId)
+      await cluster.settled()
+      for (const node of cluster.nodes) {
+        assert.deepEqual([...readAll(node.partition()).values()], ['0', '1', '2'])
+        assert.equal(node.partition().log.latestEpoch, 1)
+      }
+      assert.equal(await acked(cluster, send(cluster.leaderOf()!, ['3'])), 0)
+    })
+  }
 })
 
 function caught(run: () => unknown): unknown {

@@ -13,7 +13,14 @@ import type { Clock } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Flushable, Turn } from '../base/turn.ts'
-import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
+import {
+  attributesAt,
+  batchSizeAt,
+  CODEC_MASK,
+  leaderEpochAt,
+  RECORDS_AT,
+  recordCountAt,
+} from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
 import { findDamage } from './damage.ts'
 import type { IsrPort } from './isr.ts'
@@ -154,12 +161,12 @@ export class Partition implements Flushable, Led {
   #fullInEpoch = -1
   /** The lowest offset known to be damaged; UNKNOWN_OFFSET when only that there is one. */
   #damagedFrom: number | undefined
-  /** A follower's watermark went back: readers wait until it is here again. */
-  #servedWatermark = 0
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isSyncing = false
   #isUnderMin = false
+  /** The log has records of epochs that have not been: their headers are damaged. */
+  #isUnfit = false
   #failure: unknown
   #isClosed = false
 
@@ -293,6 +300,10 @@ export class Partition implements Flushable, Led {
     const { leaderEpoch, replicas, isr, partitionEpoch } = this.#leadership
     this.#context.leaderEpoch = leaderEpoch
     this.#isUnderMin = false
+    // What is committed and not here any more was lost on purpose, or with damage.
+    this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset)
+    this.#isUnfit = this.log.latestEpoch > leaderEpoch
+    if (this.#isUnfit) this.#noteDamage(this.log.endOffsetForEpoch(leaderEpoch).endOffset)
     const term = {
       nodeId: this.#nodeId,
       epoch: leaderEpoch,
@@ -335,7 +346,9 @@ export class Partition implements Flushable, Led {
       const isComing = this.leaderId === this.#nodeId
       return isComing ? { kind: 'later' } : { kind: 'refused', error: NOT_LEADER_OR_FOLLOWER }
     }
-    if (this.#failure !== undefined) return { kind: 'refused', error: KAFKA_STORAGE_ERROR }
+    // Nor may it make others cut what they have.
+    const canServe = this.#failure === undefined && !this.#isUnfit
+    if (!canServe) return { kind: 'refused', error: KAFKA_STORAGE_ERROR }
     const remote = leader.remote(followerId)
     if (remote === undefined) return { kind: 'later' }
     const { fetchOffset, lastEpoch } = subscribe
@@ -451,7 +464,7 @@ export class Partition implements Flushable, Led {
   /** 0, or the error with which an append would end now. */
   refusal(acks: number): number {
     if (this.#leader === undefined) return NOT_LEADER_OR_FOLLOWER
-    if (this.#failure !== undefined) return KAFKA_STORAGE_ERROR
+    if (this.#failure !== undefined || this.#isUnfit) return KAFKA_STORAGE_ERROR
     // Only with acks=all do others have to agree, who would know of a later epoch.
     if (acks !== -1 && this.#isForgotten) return NOT_LEADER_OR_FOLLOWER
     if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {
@@ -616,6 +629,7 @@ export class Partition implements Flushable, Led {
       'only a follower takes batches as they are',
     )
     const before = this.log.logEndOffset
+    checkEpochs(source, start, end, this.leaderEpoch, this.log.directory)
     try {
       this.log.appendAsFollower(source, start, end)
     } finally {
@@ -640,7 +654,11 @@ export class Partition implements Flushable, Led {
   async cut(offset: number): Promise<void> {
     this.#parts.probe.truncations++
     if (offset < this.#highWatermark) this.#goBack(offset)
-    await this.#whileCutting(() => this.log.truncateTo(Math.max(offset, this.logStartOffset)))
+    await this.#whileCutting(async () => {
+      await this.log.truncateTo(Math.max(offset, this.logStartOffset))
+      // It may end before the offset, where the batch that holds it begins.
+      if (offset <= this.#highWatermark) this.#highWatermark = this.log.logEndOffset
+    })
   }
 
   /** The leader's log begins behind the end of this one: nothing of it is of use. */
@@ -650,7 +668,7 @@ export class Partition implements Flushable, Led {
     this.#highWatermark = Math.max(this.#highWatermark, this.log.logStartOffset)
   }
 
-  /** Only after an unclean election, or when the records are damaged. */
+  /** Only after an unclean election. */
   #goBack(offset: number): void {
     this.#parts.logger.warn('Committed records are cut: the leader does not have them.', {
       topic: this.topic,
@@ -659,7 +677,6 @@ export class Partition implements Flushable, Led {
       offset,
       leaderEpoch: this.leaderEpoch,
     })
-    this.#servedWatermark = Math.max(this.#servedWatermark, this.#highWatermark)
     this.#highWatermark = offset
     this.#leaderWatermark = Math.min(this.#leaderWatermark, offset)
   }
@@ -675,8 +692,6 @@ export class Partition implements Flushable, Led {
     } finally {
       this.#cutting--
     }
-    // It may end before the offset, where the batch that holds it begins.
-    this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset)
     if (this.#isClosed || this.#cutting > 0) return
     if (this.#leader === undefined && this.leaderId === this.#nodeId) {
       this.#startLeading()
@@ -700,7 +715,8 @@ export class Partition implements Flushable, Led {
       if (currentLeaderEpoch > this.leaderEpoch) return UNKNOWN_LEADER_EPOCH
     }
     if (this.#leader !== undefined) return 0
-    const isWell = this.#cutting === 0 && this.#highWatermark >= this.#servedWatermark
+    // While it is mended, what readers have seen is not all here.
+    const isWell = this.#cutting === 0 && this.#highWatermark <= this.log.writtenOffset
     return mayFollow && isWell && this.#link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
   }
 
@@ -864,7 +880,7 @@ export class Partition implements Flushable, Led {
       this.#damagedFrom = undefined
       if (offset === undefined || this.#isClosed) return
       this.#parts.probe.repairs++
-      if (offset < this.#highWatermark) this.#goBack(offset)
+      // The watermark stays: what is committed is elsewhere, and comes back from there.
       await this.log.truncateTo(Math.max(offset, this.logStartOffset))
     })
   }
@@ -906,6 +922,24 @@ export class Partition implements Flushable, Led {
     if (this.#readers.size === 0) return
     // A reader may take itself out, or in again, while it is told.
     for (const reader of [...this.#readers]) reader.onData()
+  }
+}
+
+/** The epoch of a batch is outside of its checksum: one that has not been yet is damage. */
+function checkEpochs(
+  source: Buffer,
+  start: number,
+  end: number,
+  leaderEpoch: number,
+  path: string,
+): void {
+  for (let at = start; at + RECORDS_AT <= end; ) {
+    if (leaderEpochAt(source, at) > leaderEpoch) {
+      throw new CorruptionError(path, 'a fetched batch is of an epoch that has not been')
+    }
+    const size = batchSizeAt(source, at)
+    if (size < RECORDS_AT) return // the log says what it thinks of that
+    at += size
   }
 }
 
