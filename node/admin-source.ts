@@ -164,6 +164,10 @@ export class NodeAdmin implements AdminSource {
     return this.#node.throughput.read()
   }
 
+  drain(timeoutMs: number) {
+    return this.#node.drain(timeoutMs)
+  }
+
   config() {
     return Object.fromEntries(
       [...this.#node.settings.statics].map(([name, value]) => [

@@ -30,6 +30,11 @@ class Pages implements AdminSource {
   group = (name: string) => (name === 'g' ? { name } : undefined)
   throughput = () => ({})
   config = () => ({})
+  readonly drains: number[] = []
+  drain(timeoutMs: number) {
+    this.drains.push(timeoutMs)
+    return Promise.resolve(timeoutMs > 1)
+  }
 }
 
 interface Answer {
@@ -124,6 +129,19 @@ describe('node/admin', () => {
     }
     assert.equal((await ask('CONNECT example.org:443')).status, 0, 'cut off')
     assert.equal((await ask('BREW /pot')).status, 400)
+  })
+
+  it('drains the node for who says so in a header of its own', async () => {
+    const host = 'Host: localhost'
+    const header = (value: string) => `${host}\r\nX-Odradek-Drain: ${value}`
+    assert.equal((await ask('POST /api/v1/drain', host)).status, 403)
+    for (const value of ['0', '-1', 'soon', '99999999']) {
+      assert.equal((await ask('POST /api/v1/drain', header(value))).status, 403, value)
+    }
+    assert.deepEqual(pages.drains, [])
+    assert.equal((await ask('POST /api/v1/drain', header('5000'))).status, 200)
+    assert.equal((await ask('POST /api/v1/drain', header('1'))).status, 504)
+    assert.deepEqual(pages.drains, [5000, 1])
   })
 
   it('takes no body, declared or in chunks', async () => {

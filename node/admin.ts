@@ -18,7 +18,7 @@ export interface Readiness {
   readonly reasons: readonly string[]
 }
 
-/** What the pages show. Every call is a read. */
+/** What the pages show. All but `drain` are reads. */
 export interface AdminSource {
   readiness(): Readiness
   metrics(exposition: Exposition): Promise<readonly Buffer[]>
@@ -31,9 +31,14 @@ export interface AdminSource {
   group(name: string): unknown | undefined
   throughput(): unknown
   config(): unknown
+  /** Moves all that the node leads to others; false when that was not done in time. */
+  drain(timeoutMs: number): Promise<boolean>
 }
 
 const PATH_LENGTH_MAX = 2048
+export const DRAIN_PATH = '/api/v1/drain'
+export const DRAIN_HEADER = 'x-odradek-drain'
+const DRAIN_MAX_MS = 600_000
 const HEADER_BYTES_MAX = 8192
 /** How long a request may take to arrive; its headers half of that. */
 const REQUEST_TIMEOUT_MS = 10_000
@@ -168,6 +173,7 @@ export class AdminServer {
     }
     const url = request.url ?? '/'
     if (url.length > PATH_LENGTH_MAX) return refusal(414, 'the path is too long')
+    if (request.method === 'POST' && url === DRAIN_PATH) return this.#drain(request)
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const message = `${request.method} is not allowed here: these pages are read only`
       return refusal(405, message, { allow: 'GET, HEAD', connection: 'close' })
@@ -180,6 +186,21 @@ export class AdminServer {
       return refusal(503, 'too many answers are waiting to be read')
     }
     return this.#page(url.split('?', 1)[0]!, request.headers.accept ?? '')
+  }
+
+  /**
+   * The one command: from this machine alone, and with a header that a page of another site can't
+   * make a browser send.
+   */
+  async #drain(request: IncomingMessage): Promise<Answer> {
+    const limit = Number(request.headers[DRAIN_HEADER])
+    if (!isLoopback(request.socket.remoteAddress) || !(limit > 0 && limit <= DRAIN_MAX_MS)) {
+      const message = `a drain is asked for on the node's own machine, with ${DRAIN_HEADER}: MS`
+      return refusal(403, message, { connection: 'close' })
+    }
+    if (this.#source === undefined) return refusal(503, 'the node is starting')
+    const isDone = await this.#source.drain(limit)
+    return json(isDone ? 200 : 504, { isDrained: isDone })
   }
 
   #page(path: string, accept: string): Answer | Promise<Answer> {
@@ -246,13 +267,17 @@ async function metrics(
  * said that they may: there is no login.
  */
 export function isReachable(host: string, port: number, isAllowed: boolean): boolean {
-  const isLoopback = host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
-  if (isLoopback) return false
+  if (host === 'localhost' || isLoopback(host)) return false
   if (isAllowed) return true
   throw new UserError(
     `http.address ${host}:${port} can be reached from other machines, and its pages ask for no ` +
       `login: write http.address=127.0.0.1:${port}, or http.insecure=true if that is meant`,
   )
+}
+
+function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false
+  return address === '::1' || /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address)
 }
 
 function decode(text: string): string | undefined {

@@ -5,6 +5,7 @@ import { addClusterCommands } from './cluster.ts'
 import { addConsumeCommand } from './consume.ts'
 import { addDevCommand } from './dev.ts'
 import { addGroupCommands } from './group.ts'
+import { addNodeCommands } from './node.ts'
 import { addPartitionCommands } from './partition.ts'
 import { addProduceCommand } from './produce.ts'
 import { EXIT } from './session.ts'
@@ -25,6 +26,7 @@ export function makeProgram(): Command {
   addConsumeCommand(program)
   addGroupCommands(program)
   addClusterCommands(program)
+  addNodeCommands(program)
   addPartitionCommands(program)
   return program
 }
