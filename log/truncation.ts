@@ -34,6 +34,7 @@ export async function truncateLog(state: LogState, offset: number): Promise<void
   assert(endOffset <= offset, 'a truncation keeps nothing behind its offset')
   logger.info('A log is truncated.', { ...state.fields(), offset: endOffset })
   await lowerCheckpoints(state, endOffset)
+  state.logEndOffset = state.writtenOffset = endOffset // readers go no further from now on
   for (const later of state.segments.splice(i + 1).reverse()) await removeSegment(state, later)
   await removeSnapshots(state, endOffset)
   await removeIndexes(state, segment)
@@ -70,32 +71,34 @@ function shorten(segment: Segment, position: number, endOffset: number): void {
   segment.recountFromIndex()
 }
 
-/** Empties the log, which goes on at `offset`. Under the log's lock. */
+/**
+ * Empties the log, which goes on at `offset`. Under the log's lock. For readers it is empty at once:
+ * there is a segment at any moment.
+ */
 export async function truncateFully(state: LogState, offset: number): Promise<void> {
   assert(Number.isSafeInteger(offset) && offset >= 0)
   const { logger, clock } = state.parts
   logger.info('A log is emptied.', { ...state.fields(), offset })
   await lowerCheckpoints(state, 0)
+  const old = state.segments
+  const fresh = state.newSegment(offset)
+  fresh.startEmpty(clock.nowMs())
+  state.segments = [fresh]
+  state.logStartOffset = state.logEndOffset = state.writtenOffset = state.syncedOffset = offset
+  state.damage = []
+  state.epochs.clear()
   // The oldest first: a start after a crash drops what has no predecessors, so all is there or
   // nothing. Where nobody keeps checkpoints it can't know, and finds the beginning of the log.
-  const old = state.segments.splice(0)
-  if (state.shared.checkpoints === undefined) old.reverse()
-  for (const [i, segment] of old.entries()) {
+  const order = state.shared.checkpoints === undefined ? old.toReversed() : old
+  for (const [i, segment] of order.entries()) {
     await removeSegment(state, segment)
     if (i === 0) await state.syncNames()
   }
   await removeSnapshots(state, -1)
   await state.syncNames()
-  const fresh = state.newSegment(offset)
-  fresh.startEmpty(clock.nowMs())
   makeFile(state, fresh)
-  state.segments.push(fresh)
   await state.syncNames()
-  state.logStartOffset = offset
-  state.damage = []
-  state.epochs.clear()
   await settle(state, offset)
-  state.syncedOffset = offset
   await state.shared.checkpoints?.restart(state.directory, offset)
   state.savedRecoveryPoint = offset
 }
