@@ -52,6 +52,7 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['proto/generate.ts', '*', 'the entry point that writes the types of the messages'],
   ['node/node.test.ts', 'node:os', 'temporary directories for a real node'],
   ['node/families.test.ts', 'node:os', 'temporary directories for a real node'],
+  ['node/families-source.ts', 'performance', 'how busy this process is: no simulated node asks'],
   ['node/admin.test.ts', 'node:net', 'speaks HTTP byte by byte'],
   ['kafka/api/fuzz-run.ts', '*', 'the entry point of a long run'],
   ['node/admin.ts', 'node:http node:net', 'HTTP is no port: nothing of it is simulated'],

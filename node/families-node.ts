@@ -35,6 +35,15 @@ const IDENTITY: readonly Family[] = [
   },
 ]
 
+const WORKERS: readonly Family[] = [
+  {
+    name: 'odradek_worker_busy_ratio',
+    type: 'gauge',
+    help: 'Share of the time in which the event loop of a thread was busy, since the last scrape.',
+    collect: (source, emit) => emit({ worker: 'main' }, source.busyRatio()),
+  },
+]
+
 /** The metadata log, as its port shows it; how its members agree is for families-raft.ts. */
 const METADATA: readonly Family[] = [
   single(
@@ -157,7 +166,13 @@ const DISKS: readonly Family[] = [
   },
 ]
 
-export const NODE_FAMILIES: readonly Family[] = [...IDENTITY, ...METADATA, ...CONTROLLER, ...DISKS]
+export const NODE_FAMILIES: readonly Family[] = [
+  ...IDENTITY,
+  ...WORKERS,
+  ...METADATA,
+  ...CONTROLLER,
+  ...DISKS,
+]
 
 function ofController(name: string, help: string, read: (source: Source) => number): Family {
   return {

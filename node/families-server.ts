@@ -34,6 +34,20 @@ const REQUESTS: readonly Family[] = [
     'From the receipt of a request until its answer is handed to the socket.',
     (api) => api.seconds,
   ),
+  {
+    name: 'odradek_request_phase_seconds',
+    type: 'histogram',
+    help:
+      'Of one produce or fetch request in 17. local: until this node had done its part; remote: ' +
+      'from then on to the answer, waiting for the disk, for replicas or for data.',
+    collect(source, emit) {
+      for (const api of apis(source)) {
+        if (api.localSeconds.counts.every((count) => count === 0)) continue
+        emit({ api: api.name, phase: 'local' }, api.localSeconds)
+        emit({ api: api.name, phase: 'remote' }, api.waitSeconds)
+      }
+    },
+  },
   perApi('odradek_request_size_bytes', 'Sizes of requests.', (api) => api.requestBytes),
   perApi('odradek_response_size_bytes', 'Sizes of answers.', (api) => api.responseBytes),
   single(

@@ -99,6 +99,8 @@ export interface ScrapedNode {
 /** With this many partitions on a node, or fewer, each has series of its own. */
 const PARTITION_SERIES_MAX = 2000
 const SPACE_KEPT_MS = 5000
+/** Two who scrape at once see the same. */
+const LOAD_KEPT_MS = 1000
 
 export class Source {
   readonly node: ScrapedNode
@@ -109,6 +111,9 @@ export class Source {
   readonly #spaces = new Map<string, DiskSpace>()
   #spacesAtMs = Number.NEGATIVE_INFINITY
   #labelsLimit = 2 * PARTITION_SERIES_MAX
+  #load = performance.eventLoopUtilization()
+  #loadAtMs = Number.NEGATIVE_INFINITY
+  #busy = 0
 
   constructor(node: ScrapedNode, parts: { clock: Clock; disk: Disk; lags: GroupLags }) {
     this.node = node
@@ -157,6 +162,18 @@ export class Source {
 
   get isController(): boolean {
     return this.node.quorum.leaderId === this.node.settings.nodeId
+  }
+
+  /** Share of the time in which the event loop was busy, since the page before this one. */
+  busyRatio(): number {
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs - this.#loadAtMs > LOAD_KEPT_MS) {
+      const load = performance.eventLoopUtilization()
+      this.#busy = performance.eventLoopUtilization(load, this.#load).utilization
+      this.#load = load
+      this.#loadAtMs = nowMs
+    }
+    return this.#busy
   }
 
   /** As it was a moment ago: a look at a disk takes time, and this page has none. */

@@ -1,4 +1,4 @@
-/** The dashboards: cluster, node, topic, groups, quorum. Their queries are all that is tested of them. */
+/** The dashboards: cluster, node, topic, groups, quorum. What is tested of them is their queries. */
 import { type DashboardPlan, query, type Variable } from './panels.ts'
 
 const NODE: Variable = { name: 'instance', metric: 'odradek_node_info', label: 'instance' }
@@ -285,7 +285,8 @@ const TOPIC_DASHBOARD: DashboardPlan = {
       description: 'Each partition, as its leader counts.',
       queries: [
         query(
-          'sum by (topic, partition) (rate(odradek_partition_records_in_total{topic=~"$topic"}[1m]))',
+          'sum by (topic, partition) ' +
+            '(rate(odradek_partition_records_in_total{topic=~"$topic"}[1m]))',
           '{{topic}}-{{partition}}',
         ),
       ],
@@ -351,7 +352,8 @@ const TOPIC_DASHBOARD: DashboardPlan = {
       description: 'By reason.',
       queries: [
         query(
-          'sum by (topic, reason) (rate(odradek_topic_rejected_records_total{topic=~"$topic"}[5m]))',
+          'sum by (topic, reason) ' +
+            '(rate(odradek_topic_rejected_records_total{topic=~"$topic"}[5m]))',
           '{{topic}} {{reason}}',
         ),
       ],
@@ -462,7 +464,8 @@ const GROUPS: DashboardPlan = {
       description: 'From the first member that asked to the assignment.',
       queries: [
         query(
-          'histogram_quantile(0.99, sum by (le) (rate(odradek_group_rebalance_seconds_bucket[10m])))',
+          'histogram_quantile(0.99, sum by (le) ' +
+            '(rate(odradek_group_rebalance_seconds_bucket[10m])))',
           'p99',
         ),
       ],

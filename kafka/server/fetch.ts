@@ -100,6 +100,7 @@ export class FetchHandler implements Flushable, FetchLooker {
       ticket.refusal === 0 ? this.#openSession(ticket, reader) : this.#noSession(ticket, reader)
     if (error !== 0) this.#answerError(ticket, error)
     else this.#look(ticket)
+    if (this.#parts.probe.timesPhases()) ticket.localMs = this.#parts.clock.monotonicMs()
   }
 
   #noSession(ticket: FetchTicket, reader: Reader): number {

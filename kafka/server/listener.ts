@@ -93,7 +93,7 @@ export class KafkaServer {
       memory: this.memory,
       pool: this.pool,
       probe: this.probe,
-      produce: new ProduceHandler({ data, clock, writer: this.#writer }),
+      produce: new ProduceHandler({ data, clock, writer: this.#writer, probe: this.probe }),
       fetch: new FetchHandler({
         data,
         clock,

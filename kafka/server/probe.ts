@@ -25,6 +25,9 @@ export class ApiCounters {
   readonly errors = new Map<number, number>()
   /** Seconds from the receipt of the whole request until its answer is handed to the socket. */
   readonly seconds = new Histogram(SECONDS_BUCKETS)
+  /** Of one request in 17: until the node's own part was done, and from then on to the answer. */
+  readonly localSeconds = new Histogram(SECONDS_BUCKETS)
+  readonly waitSeconds = new Histogram(SECONDS_BUCKETS)
   readonly requestBytes = new Histogram(BYTES_BUCKETS)
   readonly responseBytes = new Histogram(BYTES_BUCKETS)
 
@@ -34,6 +37,8 @@ export class ApiCounters {
 }
 
 const SOFTWARE_NAMES_MAX = 20
+/** Odd, so that requests that alternate are both seen. */
+const PHASES_EVERY = 17
 const OTHER = 'other'
 
 export class ServerProbe {
@@ -51,6 +56,14 @@ export class ServerProbe {
   waitingFetches = 0
   readonly apis: (ApiCounters | undefined)[] = []
 
+  #untimed = 0
+
+  /** True for one request in 17: a look at the clock is not free. */
+  timesPhases(): boolean {
+    this.#untimed = (this.#untimed + 1) % PHASES_EVERY
+    return this.#untimed === 0
+  }
+
   /** Makes an API's counters; `name` as in the protocol. */
   register(key: number, name: string): void {
     this.apis[key] = new ApiCounters(name)
@@ -66,6 +79,10 @@ export class ServerProbe {
       increment(api.errors, ticket.error)
     }
     api.seconds.observe((nowMs - ticket.receivedMs) / 1000)
+    if (ticket.localMs > 0) {
+      api.localSeconds.observe((ticket.localMs - ticket.receivedMs) / 1000)
+      api.waitSeconds.observe(Math.max(0, nowMs - ticket.localMs) / 1000)
+    }
     api.requestBytes.observe(ticket.requestBytes)
     if (ticket.chunk !== undefined) api.responseBytes.observe(ticket.end - ticket.start)
   }

@@ -29,6 +29,7 @@ import { ELEMENTS_MAX, type Reader, WireError } from '../wire/reader.ts'
 import { AnswerTooLarge, type AnswerWriter } from './answer-writer.ts'
 import { type InternTable, topicIds, topicNames } from './interned.ts'
 import { LeaderHints } from './leader-hints.ts'
+import type { ServerProbe } from './probe.ts'
 import { Ticket, type TicketOwner } from './ticket.ts'
 
 const FLEXIBLE_SINCE = 9
@@ -83,6 +84,7 @@ export class ProduceHandler {
   readonly #data: DataPort
   readonly #clock: Clock
   readonly #writer: AnswerWriter
+  readonly #probe: ServerProbe
   readonly #hints: LeaderHints
   readonly #names: InternTable = topicNames()
   readonly #ids: InternTable = topicIds()
@@ -97,10 +99,16 @@ export class ProduceHandler {
   #refusal = 0
   #ticket: ProduceTicket | undefined
 
-  constructor(parts: { data: DataPort; clock: Clock; writer: AnswerWriter }) {
+  constructor(parts: {
+    data: DataPort
+    clock: Clock
+    writer: AnswerWriter
+    probe: ServerProbe
+  }) {
     this.#data = parts.data
     this.#clock = parts.clock
     this.#writer = parts.writer
+    this.#probe = parts.probe
     this.#hints = new LeaderHints(parts.data)
   }
 
@@ -137,6 +145,7 @@ export class ProduceHandler {
     else writer.abandon()
     owner.accept(ticket)
     const error = ticket.error
+    if (this.#probe.timesPhases()) ticket.localMs = this.#clock.monotonicMs()
     if (ticket.pending === 0) ticket.done()
     if (!needsAnswer && error !== 0) owner.closeAfterProduceError()
   }

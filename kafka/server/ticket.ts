@@ -22,6 +22,8 @@ export class Ticket extends Deadline {
   apiVersion = 0
   correlationId = 0
   receivedMs = 0
+  /** When this node's own part was done, for the few requests whose phases are timed; else 0. */
+  localMs = 0
   requestBytes = 0
   /** First error in the answer, for the counters. */
   error = 0
@@ -41,6 +43,7 @@ export class Ticket extends Deadline {
     this.apiVersion = apiVersion
     this.correlationId = correlationId
     this.error = 0
+    this.localMs = 0
     this.chunk = undefined
     this.isDone = false
     this.isAbandoned = false
