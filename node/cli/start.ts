@@ -1,4 +1,5 @@
 /** odradek start FILE: one node in the foreground. */
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
@@ -63,6 +64,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
   admin?.show(new NodeAdmin(node, world, metrics))
   const where = node.endpoints.map((one) => `${one.name}://${one.host}:${one.port}`).join(', ')
   world.logger.info('The node is ready.', { node: settings.nodeId, listeners: where })
+  tellSystemd('READY=1')
   stopOnSignals(node, admin, metrics)
 }
 
@@ -85,6 +87,13 @@ function namesIn(text: string): string[] {
     .filter((name) => name !== '')
 }
 
+/** A unit of Type=notify waits for it; Node itself has no datagrams over sockets of the file system. */
+function tellSystemd(state: 'READY=1' | 'STOPPING=1'): void {
+  if (process.env['NOTIFY_SOCKET'] === undefined) return
+  const child = spawn('systemd-notify', [state], { stdio: 'ignore' })
+  child.on('error', (error) => say(`odradek: systemd-notify: ${error.message}`))
+}
+
 function stopOnSignals(
   node: Node,
   admin: AdminServer | undefined,
@@ -94,6 +103,7 @@ function stopOnSignals(
   const stop = () => {
     if (isStopping) return
     isStopping = true
+    tellSystemd('STOPPING=1')
     node.stop().then(
       async () => {
         await admin?.close()
