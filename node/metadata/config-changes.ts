@@ -3,6 +3,7 @@ import type { AlterConfigsRequest } from '../../kafka/api/33-alter-configs.ts'
 import type { IncrementalAlterConfigsRequest } from '../../kafka/api/44-incremental-alter-configs.ts'
 import {
   BROKER_ID_NOT_REGISTERED,
+  INVALID_CONFIG,
   INVALID_REQUEST,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../kafka/wire/errors.ts'
@@ -14,9 +15,11 @@ import {
   type Refused,
   type ResourceKind,
 } from '../config/alter.ts'
+import { ELR_FEATURE } from '../features.ts'
 import { replay } from './apply.ts'
 import { ClusterRules } from './cluster-rules.ts'
 import type { View } from './decision.ts'
+import { LEAST_REPLICAS } from './founding.ts'
 import { type MetadataImage, overridesOf, RESOURCE } from './image.ts'
 import { someRepairs } from './leadership.ts'
 import type { MetadataRecord } from './records.ts'
@@ -86,7 +89,7 @@ function decideAll<R extends { readonly resourceType: number; readonly resourceN
       counts.get(keyOf(resource))! > 1
         ? { error: INVALID_REQUEST, message: 'Each resource must appear at most once.' }
         : kindOf(image, resourceType, resourceName)
-    const outcome = 'error' in kind ? kind : decide(kind.kind, resource)
+    const outcome = 'error' in kind ? kind : withoutFault(image, kind, decide(kind.kind, resource))
     const refused = isRefused(outcome) ? outcome : undefined
     responses.push({
       errorCode: refused?.error ?? 0,
@@ -102,6 +105,26 @@ function decideAll<R extends { readonly resourceType: number; readonly resourceN
   const answer = { responses }
   if (validateOnly) return { records: [], answer }
   return { records: [...records, ...consequences(view, records)], answer }
+}
+
+/** With ELRs the least ISR is the cluster's: no broker has one of its own, and it can't go. */
+function withoutFault(
+  image: MetadataImage,
+  { kind }: { readonly kind: ResourceKind },
+  changes: Changes | Refused,
+): Changes | Refused {
+  if (isRefused(changes) || !changes.has(LEAST_REPLICAS)) return changes
+  if ((image.features.get(ELR_FEATURE) ?? 0) === 0) return changes
+  const value = changes.get(LEAST_REPLICAS)
+  if (kind === 'broker' && value !== null) {
+    const message = `Broker-level ${LEAST_REPLICAS} cannot be altered while ELR is enabled.`
+    return { error: INVALID_CONFIG, message }
+  }
+  if (kind === 'brokerDefault' && value === null) {
+    const message = `Cluster-level ${LEAST_REPLICAS} cannot be removed while ELR is enabled.`
+    return { error: INVALID_CONFIG, message }
+  }
+  return changes
 }
 
 /** Who may lead depends on these. */
@@ -128,7 +151,7 @@ function consequences(view: View, records: readonly MetadataRecord[]): MetadataR
 }
 
 /** All of them, as long as a batch can be written at all. */
-const CONSEQUENCES_MAX = 200_000
+const CONSEQUENCES_MAX = 100_000
 
 /** What the resource is, if it is there and may be changed. */
 function kindOf(image: MetadataImage, type: number, name: string): Kind {

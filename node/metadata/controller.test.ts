@@ -348,6 +348,27 @@ describe('node/metadata/controller', () => {
     )
   })
 
+  it('keeps one least ISR for the whole cluster', async () => {
+    const { fixture, controller, voter } = await start(2)
+    const alter = async (resourceName: string, configOperation: number, value: string | null) => {
+      const configs = [{ name: 'min.insync.replicas', configOperation, value }]
+      const resource = { resourceType: RESOURCE.broker, resourceName, configs }
+      const request = { resources: [resource], validateOnly: false }
+      const answer = await fixture.complete(controller.incrementalAlterConfigs(undefined, request))
+      return answer.responses[0]!.errorCode
+    }
+    const least = () => overridesOf(voter.image, RESOURCE.broker, '').get('min.insync.replicas')
+    assert.equal(least(), '1', 'as the first controller has it')
+    assert.equal(await alter('1', 0, '2'), 40)
+    assert.equal(await alter('', 1, null), 40)
+    assert.equal(await alter('', 0, '2'), 0)
+    assert.equal(least(), '2')
+    const whole = { resourceType: RESOURCE.broker, resourceName: '', configs: [] }
+    const request = { resources: [whole], validateOnly: false }
+    const answer = await fixture.complete(controller.alterConfigs(undefined, request))
+    assert.equal(answer.responses[0]!.errorCode, 40)
+  })
+
   it('gives out each producer id once', async () => {
     const { fixture, controller, voter } = await start()
     const request = { brokerId: 1, brokerEpoch: voter.image.brokers.get(1)!.epoch }

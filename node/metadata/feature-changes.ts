@@ -7,10 +7,11 @@ import {
   type UpdateFeaturesResponse,
 } from '../../kafka/api/57-update-features.ts'
 import { INVALID_REQUEST, INVALID_UPDATE_VERSION, NONE } from '../../kafka/wire/errors.ts'
-import { SUPPORTED_FEATURES } from '../features.ts'
+import { ELR_FEATURE, SUPPORTED_FEATURES } from '../features.ts'
 import { replay } from './apply.ts'
 import { ClusterRules } from './cluster-rules.ts'
 import type { Decision, View } from './decision.ts'
+import { leastReplicasRecords } from './founding.ts'
 import type { MetadataImage } from './image.ts'
 import { someRepairs } from './leadership.ts'
 import type { MetadataRecord } from './records.ts'
@@ -42,6 +43,11 @@ export function decideUpdateFeatures(
   const results = updates.map(({ feature }) => ({ feature, errorCode: NONE, errorMessage: null }))
   const answer = { errorCode: NONE, errorMessage: null, results }
   if (request.validateOnly || records.length === 0) return { records: [], answer }
+  const isElrNew = updates.some(
+    ({ feature, maxVersionLevel }) =>
+      feature === ELR_FEATURE && maxVersionLevel > 0 && levelOf(image, feature) === 0,
+  )
+  if (isElrNew) for (const record of leastReplicasRecords(view)) records.push(record)
   // ELRs come and go with their feature.
   const offset = view.nextOffset + records.length
   const after = replay(image, records, offset, Math.max(image.epoch, 0)).image
