@@ -392,7 +392,7 @@ export class Partitions implements DataPort {
       })
       const leaderEpoch = this.#imageOf(hosted, index)?.leaderEpoch ?? -1
       const reason = 'storage'
-      this.#failures.report({ topicId: hosted.id, partitionIndex: index, leaderEpoch, reason })
+      void this.#failures.report({ topicId: hosted.id, partitionIndex: index, leaderEpoch, reason })
       return undefined
     }
   }
@@ -448,15 +448,19 @@ export class Partitions implements DataPort {
   }
 
   /** To the controller it is the same whether a disk is full or broken: the replica can't write. */
-  #onImpairment({ topicId, index, leaderEpoch }: Partition, why: 'damaged' | 'full'): void {
+  #onImpairment(
+    { topicId, index, leaderEpoch }: Partition,
+    why: 'damaged' | 'full',
+  ): Promise<boolean> {
     const reason = why === 'full' ? 'storage' : 'damaged'
-    this.#failures.report({ topicId, partitionIndex: index, leaderEpoch, reason })
+    return this.#failures.report({ topicId, partitionIndex: index, leaderEpoch, reason })
   }
 
   #onFailure(partition: Partition): void {
     this.#fetchers.update(partition)
     const { topicId, index, leaderEpoch } = partition
-    this.#failures.report({ topicId, partitionIndex: index, leaderEpoch, reason: 'storage' })
+    const failure = { topicId, partitionIndex: index, leaderEpoch, reason: 'storage' as const }
+    void this.#failures.report(failure)
   }
 
   #remove(topic: TopicImage): void {

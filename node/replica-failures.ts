@@ -28,6 +28,11 @@ const HEARD: ReadonlySet<number> = new Set([
 /** What is told of one replica. */
 export type Failure = Pick<FailedReplica, 'topicId' | 'partitionIndex' | 'leaderEpoch' | 'reason'>
 
+interface Waiting {
+  readonly failure: Failure
+  readonly resolve: (isHeard: boolean) => void
+}
+
 export interface ReplicaFailuresParts {
   readonly nodeId: number
   readonly clock: Clock
@@ -40,7 +45,7 @@ export interface ReplicaFailuresParts {
 export class ReplicaFailures {
   readonly #parts: ReplicaFailuresParts
   /** The latest of each replica. */
-  readonly #waiting = new Map<string, Failure>()
+  readonly #waiting = new Map<string, Waiting>()
   #timer: Timer | undefined
   #delayMs = TELL_AGAIN_MS
   #isTelling = false
@@ -50,10 +55,15 @@ export class ReplicaFailures {
     this.#parts = parts
   }
 
-  report(failure: Failure): void {
+  /** True when the controller has heard it in this leader epoch; false when that is over. */
+  report(failure: Failure): Promise<boolean> {
     assert(failure.leaderEpoch >= -1, 'a replica has heard of an epoch, or of none')
-    this.#waiting.set(keyOf(failure), failure)
-    this.tell()
+    const key = keyOf(failure)
+    return new Promise((resolve) => {
+      this.#waiting.get(key)?.resolve(false)
+      this.#waiting.set(key, { failure, resolve })
+      this.tell()
+    })
   }
 
   /** Now: this node has been registered, say. */
@@ -73,11 +83,15 @@ export class ReplicaFailures {
 
   async #tell(): Promise<boolean> {
     let isAllHeard = true
-    for (const [key, failure] of [...this.#waiting]) {
-      const error = await this.#tellOne(failure)
+    for (const [key, waiting] of [...this.#waiting]) {
+      const error = await this.#tellOne(waiting.failure)
       if (this.#isClosed) return true
-      if (!HEARD.has(error)) isAllHeard = false
-      else if (this.#waiting.get(key) === failure) this.#waiting.delete(key)
+      if (!HEARD.has(error)) {
+        isAllHeard = false
+        continue
+      }
+      if (this.#waiting.get(key) === waiting) this.#waiting.delete(key)
+      waiting.resolve(error === NONE)
     }
     return isAllHeard
   }
@@ -100,6 +114,8 @@ export class ReplicaFailures {
   close(): void {
     this.#isClosed = true
     this.#timer?.cancel()
+    for (const { resolve } of this.#waiting.values()) resolve(false)
+    this.#waiting.clear()
   }
 }
 

@@ -128,6 +128,7 @@ export class Fetcher implements LeaderSink, Flushable {
       this.#wake()
     }
     followed.handle = 0
+    followed.isLeaving = false
   }
 
   /** It has something to say at the end of the turn. */
@@ -210,7 +211,10 @@ export class Fetcher implements LeaderSink, Flushable {
   }
 
   #forgetHandles(): void {
-    for (const followed of this.#byHandle.values()) followed.handle = 0
+    for (const followed of this.#byHandle.values()) {
+      followed.handle = 0
+      followed.isLeaving = false
+    }
     this.#byHandle.clear()
   }
 
@@ -285,6 +289,10 @@ export class Fetcher implements LeaderSink, Flushable {
   onEnded(handle: number, error: number, logStartOffset: number, logEndOffset: number): void {
     const followed = this.#taken(handle)
     if (followed === undefined) return
+    if (followed.isLeaving) {
+      followed.onLeft(error)
+      return
+    }
     if (error === OFFSET_OUT_OF_RANGE) {
       followed.onOutOfRange(logStartOffset, logEndOffset)
       return
@@ -317,7 +325,8 @@ export class Fetcher implements LeaderSink, Flushable {
     for (const followed of listed) {
       const { partition } = followed
       if (followed.isOver || partition.isCutting || partition.isFailed) continue
-      if (partition.isDamaged && followed.handle === 0) continue // mended first
+      if (partition.isDamaged) this.#leave(followed)
+      if (partition.isDamaged) continue
       if (followed.handle === 0) this.#subscribe(followed)
       else {
         const { position, logStartOffset } = partition
@@ -335,10 +344,22 @@ export class Fetcher implements LeaderSink, Flushable {
   }
 
   #subscribe(followed: Followed): void {
+    this.#writer.subscribe(followed.subscription(this.#handleFor(followed)))
+  }
+
+  /** It has to lose records: it says so first. */
+  #leave(followed: Followed): void {
+    if (followed.handle !== 0) return
+    const { topicId, index } = followed.partition
+    followed.isLeaving = true
+    this.#writer.leave(this.#handleFor(followed), topicId, index, followed.epoch)
+  }
+
+  #handleFor(followed: Followed): number {
     const handle = this.#nextHandle++
     followed.handle = handle
     this.#byHandle.set(handle, followed)
-    this.#writer.subscribe(followed.subscription(handle))
+    return handle
   }
 
   close(): void {

@@ -21,6 +21,8 @@ export class Followed implements FollowLink {
   readonly epoch: number
   /** Of its subscription; 0 while it has none. */
   handle = 0
+  /** Its handle is of a leave: the leader tells when it counts for nothing. */
+  isLeaving = false
   /** It waits for the end of the turn, with something to say. */
   isListed = false
   /** It follows somebody else, or nobody, now. */
@@ -60,7 +62,27 @@ export class Followed implements FollowLink {
 
   /** The leader takes it out of the ISR; it comes back when it is mended. */
   onDamage(): void {
+    if (this.isLeaving) return
     this.#stream.unsubscribe(this, true)
+    this.#stream.list(this)
+  }
+
+  /** The answer to a leave. */
+  onLeft(error: number): void {
+    this.isLeaving = false
+    if (error !== 0) {
+      this.#stream.retryLater(this)
+      return
+    }
+    this.partition.mend(this.epoch).then(
+      (isMended) => {
+        if (!isMended && !this.isOver) this.#stream.retryLater(this)
+      },
+      (failure: unknown) => {
+        // A failure of the storage is the replica's, which has told so.
+        if (!this.partition.isFailed) throw failure
+      },
+    )
   }
 
   onFailed(): void {

@@ -64,6 +64,7 @@ export class Leader {
   /** The proposal has no answer yet. */
   #isAsking = false
   #isWatched = false
+  #leavers: { readonly nodeId: number; readonly tell: () => void }[] = []
 
   constructor(term: LeaderTerm, led: Led, parts: LeaderParts) {
     assert(term.isr.includes(term.nodeId), 'a leader is in its ISR')
@@ -100,6 +101,7 @@ export class Leader {
       if (!this.#remotes.includes(remote)) remote.feed?.end(endError)
     }
     if (this.isr.decided(isr, partitionEpoch)) this.#proposeAtMs = 0
+    this.#tellLeavers()
     this.#watchIfNeeded()
     this.#led.onIsrOrPosition()
   }
@@ -162,6 +164,29 @@ export class Leader {
     if (this.#isOver) return
     if (isFailed) this.#propose(this.#parts.clock.monotonicMs())
     this.#watchIfNeeded()
+  }
+
+  /**
+   * A follower is about to lose records. It is told when it counts for nothing: neither in the ISR
+   * nor in one that was proposed, and it does not come in before it has subscribed again.
+   */
+  leave(nodeId: number, tell: () => void): void {
+    const remote = this.remote(nodeId)
+    if (remote !== undefined) {
+      remote.feed?.end(0)
+      remote.isFailed = true
+      this.#propose(this.#parts.clock.monotonicMs())
+      this.#watchIfNeeded()
+    }
+    this.#leavers.push({ nodeId, tell })
+    this.#tellLeavers()
+  }
+
+  #tellLeavers(): void {
+    if (this.#leavers.length === 0) return
+    const gone = this.#leavers.filter(({ nodeId }) => !this.isr.counts(nodeId))
+    this.#leavers = this.#leavers.filter((one) => !gone.includes(one))
+    for (const { tell } of gone) tell()
   }
 
   onPosition(remote: RemoteReplica, position: number, logStartOffset: number): void {
@@ -285,6 +310,7 @@ export class Leader {
       // A verdict of a later epoch is for the next term; the image brings it.
       if (verdict.leaderEpoch === this.epoch) {
         this.isr.decided(verdict.isr, verdict.partitionEpoch)
+        this.#tellLeavers()
       }
       this.#led.onIsrOrPosition()
       this.#watchIfNeeded()
@@ -294,7 +320,10 @@ export class Leader {
     this.#proposeAtMs = this.#parts.clock.monotonicMs() + PROPOSE_AGAIN_MS
     const next = this.isr.refused(error)
     if (next === 'image') this.#proposeAtMs = Number.POSITIVE_INFINITY
-    if (next === 'dropped') this.#led.onIsrOrPosition()
+    if (next === 'dropped') {
+      this.#tellLeavers()
+      this.#led.onIsrOrPosition()
+    }
     this.#watchIfNeeded()
   }
 

@@ -18,6 +18,7 @@ const CREDIT = 2
 const SUBSCRIBE = 3
 const POSITION = 4
 const UNSUBSCRIBE = 5
+const LEAVE = 6
 const DATA = 16
 const ENDED = 17
 const DIVERGED = 18
@@ -28,6 +29,7 @@ const CREDIT_BYTES = 1 + 8
 const SUBSCRIBE_BYTES = 1 + 4 + UUID_BYTES + 4 + 4 + 8 + 4 + 8 + 8
 const POSITION_BYTES = 1 + 4 + 8 + 8
 const UNSUBSCRIBE_BYTES = 1 + 4 + 1
+const LEAVE_BYTES = 1 + 4 + UUID_BYTES + 4 + 4
 /** In front of the records of a data entry. */
 export const DATA_HEADER_BYTES = 1 + 4 + 8 + 8 + 4
 const ENDED_BYTES = 1 + 4 + 2 + 8 + 8
@@ -62,6 +64,11 @@ export interface FollowerSink {
   onPosition(handle: number, position: number, logStartOffset: number): void
   /** `isFailed`: the follower can't hold this partition for now. */
   onUnsubscribe(handle: number, isFailed: boolean): void
+  /**
+   * The follower is about to lose what it has: answered with `onEnded` and no error when it is out
+   * of the ISR, and can't come in again before it subscribes.
+   */
+  onLeave(handle: number, topicId: string, index: number, leaderEpoch: number): void
 }
 
 /** What a leader says. Calls in the order of the message. */
@@ -75,7 +82,7 @@ export interface LeaderSink {
     start: number,
     end: number,
   ): void
-  /** The subscription is over: a Kafka error code, and the leader's log for OFFSET_OUT_OF_RANGE. */
+  /** The subscription is over: a Kafka error code (0: it has left), and the leader's log for OFFSET_OUT_OF_RANGE. */
   onEnded(handle: number, error: number, logStartOffset: number, logEndOffset: number): void
   /** The subscription is over: the logs part at or below the end of this epoch (KIP-595). */
   onDiverged(handle: number, epoch: number, endOffset: number): void
@@ -130,6 +137,14 @@ export class MessageWriter {
     const at = this.#entry(UNSUBSCRIBE, UNSUBSCRIBE_BYTES)
     this.#buffer.writeUInt32BE(handle, at)
     this.#buffer[at + 4] = isFailed ? 1 : 0
+  }
+
+  leave(handle: number, topicId: string, index: number, leaderEpoch: number): void {
+    const at = this.#entry(LEAVE, LEAVE_BYTES)
+    this.#buffer.writeUInt32BE(handle, at)
+    writeUuid(this.#buffer, topicId, at + 4)
+    this.#buffer.writeInt32BE(index, at + 20)
+    this.#buffer.writeInt32BE(leaderEpoch, at + 24)
   }
 
   ended(handle: number, error: number, logStartOffset: number, logEndOffset: number): void {
@@ -238,6 +253,14 @@ export function readFollowerMessage(message: Buffer, sink: FollowerSink): void {
       case UNSUBSCRIBE:
         sink.onUnsubscribe(message.readUInt32BE(from), message[from + 4] === 1)
         break
+      case LEAVE:
+        sink.onLeave(
+          message.readUInt32BE(from),
+          readUuid(message, from + 4),
+          readIndex(message, from + 20),
+          message.readInt32BE(from + 24),
+        )
+        break
     }
   }
 }
@@ -283,6 +306,8 @@ function sizeOfFollowerEntry(type: number): number {
       return POSITION_BYTES
     case UNSUBSCRIBE:
       return UNSUBSCRIBE_BYTES
+    case LEAVE:
+      return LEAVE_BYTES
     default:
       throw new RangeError(`an entry of type ${type} from a follower`)
   }
@@ -302,18 +327,22 @@ function sizeOfLeaderEntry(type: number): number {
 }
 
 function readSubscribe(message: Buffer, at: number): Subscribe {
-  const index = message.readInt32BE(at + 20)
-  if (index < 0) throw new RangeError(`partition ${index}`)
   return {
     handle: message.readUInt32BE(at),
     topicId: readUuid(message, at + 4),
-    index,
+    index: readIndex(message, at + 20),
     leaderEpoch: message.readInt32BE(at + 24),
     fetchOffset: readOffset(message, at + 28),
     lastEpoch: message.readInt32BE(at + 36),
     position: readOffset(message, at + 40),
     logStartOffset: readOffset(message, at + 48),
   }
+}
+
+function readIndex(source: Buffer, at: number): number {
+  const index = source.readInt32BE(at)
+  if (index < 0) throw new RangeError(`partition ${index}`)
+  return index
 }
 
 function readOffset(source: Buffer, at: number): number {

@@ -106,9 +106,10 @@ export interface PartitionParts {
   onFailure(partition: Partition, error: unknown): void
   /**
    * Records here are damaged, or there is no room for more: another replica should lead, and this
-   * one leave the ISR. It goes on meanwhile.
+   * one leave the ISR. It goes on meanwhile. Resolves when the controller has heard: true when it
+   * has, in this epoch, and will not take this replica for a leader.
    */
-  onImpairment(partition: Partition, reason: 'damaged' | 'full'): void
+  onImpairment(partition: Partition, reason: 'damaged' | 'full'): Promise<boolean>
   /** Something waits: the owner of the sweep makes sure that `expire` is called now and then. */
   onWaiting(partition: Partition): void
   /** The ISR may have to change: the owner makes sure that `watch` is called now and then. */
@@ -547,7 +548,7 @@ export class Partition implements Flushable, Led {
     if (this.#leader === undefined || this.isr.length < 2) return
     if (this.#fullInEpoch === this.leaderEpoch) return
     this.#fullInEpoch = this.leaderEpoch
-    this.#parts.onImpairment(this, 'full')
+    void this.#parts.onImpairment(this, 'full')
   }
 
   #startSync(): void {
@@ -853,22 +854,19 @@ export class Partition implements Flushable, Led {
   /** A leader asks to be followed; a follower leaves the ISR, and then mends what it has. */
   #onDamage(): void {
     if (this.#isClosed || this.#failure !== undefined) return
-    if (this.#leader !== undefined) {
-      if (this.isr.length > 1) this.#parts.onImpairment(this, 'damaged')
-      return
-    }
-    this.#link?.onDamage()
-    if (this.isr.includes(this.#nodeId)) this.#parts.onImpairment(this, 'damaged')
-    const isFollower = this.leaderId >= 0 && this.leaderId !== this.#nodeId
-    if (!isFollower || this.isr.includes(this.#nodeId) || this.#cutting > 0) return
-    // A failure is the replica's, which tells so itself.
-    this.#mend().catch((error: unknown) => {
-      if (!this.isFailed) throw error
-    })
+    if (this.#leader === undefined) this.#link?.onDamage()
+    else if (this.isr.length > 1) void this.#parts.onImpairment(this, 'damaged')
   }
 
-  /** Drops what is behind the first damaged record: this replica counts for nothing meanwhile. */
-  async #mend(): Promise<void> {
+  /**
+   * Drops what is behind the first damaged record, to have it from the leader again. Only when the
+   * leader has said that this replica counts for nothing; the controller is told here, so that it
+   * does not take it for one that has everything. False: not yet.
+   */
+  async mend(epoch: number): Promise<boolean> {
+    const isHeard = await this.#parts.onImpairment(this, 'damaged')
+    const isStill = epoch === this.leaderEpoch && this.#leader === undefined && !this.#isClosed
+    if (!isHeard || !isStill || !this.isDamaged || this.#cutting > 0) return false
     this.#parts.logger.warn('A replica with damaged records is mended from its leader.', {
       topic: this.topic,
       partition: this.index,
@@ -883,6 +881,7 @@ export class Partition implements Flushable, Led {
       // The watermark stays: what is committed is elsewhere, and comes back from there.
       await this.log.truncateTo(Math.max(offset, this.logStartOffset))
     })
+    return true
   }
 
   /** Nothing is served or taken from now on; whoever waits is told so. The log is the owner's to close. */

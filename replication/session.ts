@@ -218,6 +218,19 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     if (subscription !== undefined) this.#drop(subscription, isFailed)
   }
 
+  onLeave(handle: number, topicId: string, index: number, leaderEpoch: number): void {
+    if (this.#followerId < 0) throw new RangeError('a follower first says who it is')
+    const answer = (error: number) => {
+      if (this.#isClosed) return
+      this.#writer.ended(handle, error, 0, 0)
+      this.#wake()
+    }
+    const partition = this.#parts.find(topicId, index)
+    const leader = partition?.leaderEpoch === leaderEpoch ? partition.leader : undefined
+    if (leader === undefined) answer(NOT_LEADER_OR_FOLLOWER)
+    else leader.leave(this.#followerId, () => answer(0))
+  }
+
   queue(subscription: Subscription): void {
     subscription.isQueued = true
     if (subscription.isLive) this.#live.push(subscription)

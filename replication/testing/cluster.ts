@@ -191,9 +191,10 @@ export class TestNode {
         onFailure: (failed) => {
           this.failures.push(failed)
           this.fetchers.update(failed)
-          this.#cluster.controller.impaired(failed.index, this.nodeId)
+          void this.#cluster.controller.impaired(failed.index, this.nodeId, failed.leaderEpoch)
         },
-        onImpairment: (one) => this.#cluster.controller.impaired(one.index, this.nodeId),
+        onImpairment: (one) =>
+          this.#cluster.controller.impaired(one.index, this.nodeId, one.leaderEpoch),
         onWaiting: (one) => this.#waiting.add(one),
         onWatch: (one) => this.#watched.add(one),
         onRole: (one) => {

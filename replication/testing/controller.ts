@@ -99,12 +99,23 @@ export class TestController {
   }
 
   /** A replica says that it is damaged, or has no room: others in sync go on without it. */
-  impaired(index: number, nodeId: number): void {
-    const { isr, leaderId } = this.partitions[index]!
+  impaired(index: number, nodeId: number, leaderEpoch: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#later(() => {
+        const isHeard = this.isReachable && this.#impair(index, nodeId, leaderEpoch)
+        this.#later(() => resolve(isHeard && !this.losesAnswers))
+      })
+    })
+  }
+
+  #impair(index: number, nodeId: number, leaderEpoch: number): boolean {
+    const { isr, leaderId, leaderEpoch: epoch } = this.partitions[index]!
+    if (epoch !== leaderEpoch) return false
     const others = isr.filter((id) => id !== nodeId)
     const next = others.find((id) => this.isActive(id))
-    if (next === undefined || !isr.includes(nodeId)) return
+    if (next === undefined || !isr.includes(nodeId)) return true
     this.#change(index, leaderId === nodeId ? { leaderId: next, isr: others } : { isr: others })
+    return true
   }
 
   reassign(index: number, replicas: readonly number[]): void {
