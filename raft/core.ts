@@ -48,8 +48,7 @@ export class RaftCore {
   #install: Snapshot | undefined = undefined
 
   constructor(options: RaftOptions, nowMs: number) {
-    this.state = new RaftState(options)
-    this.state.nowMs = nowMs
+    this.state = new RaftState(options, nowMs)
     this.#follower = new Follower(this.state)
     this.#deadlineMs = nowMs + this.#startPatienceMs()
   }

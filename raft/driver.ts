@@ -43,6 +43,8 @@ export interface DriverOptions {
   readonly member: Member
   /** Of the settings; they count until the log says otherwise. Directory ids may be ''. */
   readonly voters: readonly Member[]
+  /** Its log was replaced by an empty one: it votes only once its directory id is in the list. */
+  readonly mustBeListed?: boolean
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -120,7 +122,8 @@ export class RaftDriver {
     this.#options = options
     const { member, voters, random, codec, storage, clock } = options
     this.#timing = { ...DEFAULT_TIMING, ...options.timing }
-    const core = { member, voters, random, codec, storage, timing: this.#timing }
+    const { mustBeListed = false } = options
+    const core = { member, voters, mustBeListed, random, codec, storage, timing: this.#timing }
     this.#core = new RaftCore(core, clock.monotonicMs())
     this.#waits = new Waits(clock)
   }

@@ -96,13 +96,13 @@ describe('raft/election: one vote a term', () => {
   })
 
   it('a candidate has voted for itself', () => {
-    const group = new Group({ voters: [1, 2, 3] })
+    const group = new Group({ voters: [1, 2, 3], logs: { 1: [1] } })
     group.elapse(1000, false)
     group.step(group.network.find(({ to }) => to === 2)!)
     group.step(group.network.find(({ to }) => to === 1)!)
     group.drop()
     assert.equal(group.get(1).core.role, 'candidate')
-    assert.equal(answer(group, { term: 1 })?.refusal, 'voted')
+    assert.equal(answer(group, { term: 2, lastTerm: 1, endOffset: 1 })?.refusal, 'voted')
   })
 
   it('asking in advance changes nothing', () => {

@@ -9,10 +9,16 @@ import type { Member, VoteMessage, VoteRefusal, VoteResponseMessage } from './me
 import { countVotes, isSameMember, isVoter, type VoteOutcome, voterIds } from './quorum.ts'
 import type { RaftState } from './state.ts'
 
+interface Answer {
+  readonly member: Member
+  readonly isGranted: boolean
+  readonly refusal: VoteRefusal
+}
+
 export class Election {
   readonly isPreVote: boolean
   readonly #state: RaftState
-  readonly #answers = new Map<number, { readonly member: Member; readonly isGranted: boolean }>()
+  readonly #answers = new Map<number, Answer>()
 
   /** Begins a term, unless it only asks what would be. */
   constructor(state: RaftState, options: { isPreVote: boolean; isTransfer: boolean }) {
@@ -41,12 +47,31 @@ export class Election {
 
   answered(response: VoteResponseMessage): void {
     assert(response.isPreVote === this.isPreVote, 'an answer to what was asked')
-    const { from, directoryId, isGranted } = response
+    const { from, directoryId, isGranted, refusal } = response
     if (this.#answers.get(from)?.isGranted === true) return
-    this.#answers.set(from, { member: { nodeId: from, directoryId }, isGranted })
+    this.#answers.set(from, { member: { nodeId: from, directoryId }, isGranted, refusal })
   }
 
   get outcome(): VoteOutcome {
+    return this.isPreVote && this.#state.log.endOffset === 0 ? this.#firstOutcome : this.#outcome
+  }
+
+  /**
+   * Without a record this may be the first start of all, or that of a few who lost their disks. So
+   * everybody is asked: who knows of records says no, and who is silent is waited for a while.
+   */
+  get #firstOutcome(): VoteOutcome {
+    const { log, self, nowMs, startedMs, timing } = this.#state
+    const answers = [...this.#answers.values()]
+    if (answers.some(({ refusal }) => refusal === 'log' || refusal === 'stranger')) return 'lost'
+    const others = voterIds(log.membership).filter((id) => id !== self.nodeId)
+    const isWhole = others.every((id) => this.#answers.has(id))
+    const isWaitOver = nowMs - startedMs >= 2 * timing.electionTimeoutMinMs
+    const outcome = this.#outcome
+    return outcome === 'won' && !isWhole && !isWaitOver ? 'open' : outcome
+  }
+
+  get #outcome(): VoteOutcome {
     const { log, self, isVoteDurable } = this.#state
     return countVotes(log.membership, (voter) => {
       if (voter.nodeId === self.nodeId) {
@@ -64,6 +89,7 @@ export class Election {
 export function judgeVote(state: RaftState, message: VoteMessage, isLeading: boolean): VoteRefusal {
   if (message.term < state.term || (message.isPreVote && message.term === state.term)) return 'term'
   if (!message.isTransfer && (isLeading || state.isInLease)) return 'lease'
+  if (state.isMute) return 'mute'
   const { log, voted } = state
   const candidate: Member = { nodeId: message.from, directoryId: message.directoryId }
   if (!isAtLeastAsLong(message, log.lastTerm, log.endOffset)) return 'log'

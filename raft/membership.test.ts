@@ -281,12 +281,46 @@ describe('raft/membership: the first leader', () => {
   it('does not wait for one that is away, and completes the list later', () => {
     const group = new Group({ voters: [1, 2, 3], isBootstrap: true })
     group.stop(3)
-    group.elapse(3000)
+    group.elapse(4500)
     const { log } = group.leader().core.state
     assert.deepEqual(log.membership.voters, [memberOf(1), memberOf(2), unknown(3)])
     group.start(3)
     group.elapse(1000)
     assert.deepEqual(log.membership.voters, [1, 2, 3].map(memberOf))
+  })
+
+  it('is not elected while one that may know of records is silent', () => {
+    const group = new Group({ voters: [1, 2, 3], isBootstrap: true })
+    group.stop(3)
+    group.elapse(1900)
+    assert.equal(group.get(1).core.role === 'leader' || group.get(2).core.role === 'leader', false)
+    group.elapse(2000)
+    assert.ok(group.leader())
+  })
+
+  it('is not one without records when another has some', () => {
+    // 1 never heard of anything, 3 has lost its disk: what 2 has was acknowledged.
+    const logs = { 2: [1, 1, 1] }
+    const group = new Group({ voters: [1, 2, 3], logs, isBootstrap: true })
+    group.elapse(5000)
+    assert.equal(group.leader().id, 2)
+    assert.equal(group.get(3).core.state.log.endOffset, group.get(2).core.state.log.endOffset)
+  })
+
+  it('does not have the vote of one that knows it has lost its log', () => {
+    const group = new Group({ voters: [1, 2, 3], isBootstrap: true })
+    group.stop(2)
+    group.wipe(3, true)
+    group.start(3)
+    group.elapse(6000)
+    assert.notEqual(group.get(1).core.role, 'leader')
+    group.start(2)
+    group.elapse(3000)
+    group.propose(group.leader().id, 'a')
+    group.elapse(1000)
+    // Its directory is written down: it votes again.
+    assert.ok(group.get(3).core.state.isVoter)
+    assert.deepEqual(group.get(3).applied, ['a'])
   })
 
   it('a sole voter writes down itself', () => {

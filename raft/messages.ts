@@ -70,7 +70,7 @@ export interface VoteMessage extends Addressed {
 }
 
 /** Why a vote was refused, for people and traces. */
-export type VoteRefusal = '' | 'lease' | 'log' | 'voted' | 'term' | 'stranger'
+export type VoteRefusal = '' | 'lease' | 'log' | 'voted' | 'term' | 'stranger' | 'mute'
 
 export interface VoteResponseMessage extends Addressed {
   readonly type: 'vote-response'

@@ -68,6 +68,11 @@ export interface RaftOptions {
   readonly member: Member
   /** Of the settings; they count until the log says otherwise. Directory ids may be ''. */
   readonly voters: readonly Member[]
+  /**
+   * Its log was replaced by an empty one: it votes only once its directory id is in the list, not
+   * where the list says that any will do.
+   */
+  readonly mustBeListed: boolean
   readonly random: Random
   readonly codec: EntryCodec
   readonly storage: Pick<

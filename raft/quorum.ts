@@ -18,6 +18,12 @@ export function isVoter(membership: Membership, member: Member): boolean {
   return membership.voters.some(same) || membership.outgoing.some(same)
 }
 
+/** With this very directory. */
+export function isListed(membership: Membership, { nodeId, directoryId }: Member): boolean {
+  const same = (voter: Member) => voter.nodeId === nodeId && voter.directoryId === directoryId
+  return membership.voters.some(same) || membership.outgoing.some(same)
+}
+
 /** Each voter of either list once, by node. */
 export function voterIds(membership: Membership): number[] {
   const ids = new Set<number>()

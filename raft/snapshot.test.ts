@@ -91,7 +91,7 @@ describe('raft/snapshot', () => {
   it('carries who votes', () => {
     const group = new Group({ voters: [1, 2, 3], isBootstrap: true })
     group.stop(3)
-    group.elapse(3000)
+    group.elapse(4500)
     group.propose(1, 'a')
     group.deliver()
     group.act(1, (member) => member.snapshot())

@@ -8,9 +8,9 @@
 import { assert } from '../base/assert.ts'
 import type { Random } from '../base/random.ts'
 import { EntryLog } from './entries.ts'
-import { type Member, type Message, NO_MEMBER_ID } from './messages.ts'
+import { type Member, type Membership, type Message, NO_MEMBER_ID } from './messages.ts'
 import type { EntryCodec, RaftOptions, RaftTiming } from './options.ts'
-import { isVoter, voterIds } from './quorum.ts'
+import { isListed, isVoter, voterIds } from './quorum.ts'
 import type { RaftStorage, Vote } from './storage.ts'
 
 type WithoutAddress<M> = M extends Message ? Omit<M, 'from' | 'directoryId' | 'to' | 'term'> : never
@@ -30,7 +30,8 @@ export class RaftState {
   readonly random: Random
   readonly storage: Pick<RaftStorage, 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes'>
   readonly log: EntryLog
-  nowMs = 0
+  nowMs: number
+  readonly startedMs: number
   term: number
   voted: Member | undefined
   /** What the storage has confirmed. */
@@ -49,8 +50,10 @@ export class RaftState {
   /** Nodes that somebody else has proof are dead. */
   suspects: number[] = []
   readonly #bootstrapIds: readonly number[]
+  readonly #mustBeListed: boolean
 
-  constructor(options: RaftOptions) {
+  constructor(options: RaftOptions, nowMs: number) {
+    this.nowMs = this.startedMs = nowMs
     const { member, storage, voters } = options
     this.self = member
     this.timing = options.timing
@@ -64,6 +67,7 @@ export class RaftState {
       decodeMembership: (data) => options.codec.decodeMembership(data),
       cacheBytes: options.timing.cacheBytes,
     })
+    this.#mustBeListed = options.mustBeListed
     this.#bootstrapIds = voters.map(({ nodeId }) => nodeId)
     this.saved = storage.state.vote
     // A log of a later term than the vote: the term was heard of, and no vote given in it.
@@ -77,8 +81,18 @@ export class RaftState {
    * is committed: it may be the only one that can commit it (thesis 4.2.2).
    */
   get isVoter(): boolean {
-    const { log, self } = this
-    return isVoter(log.membership, self) || isVoter(log.membershipAt(log.commit), self)
+    const { log } = this
+    return this.#votesIn(log.membership) || this.#votesIn(log.membershipAt(log.commit))
+  }
+
+  #votesIn(membership: Membership): boolean {
+    if (!isVoter(membership, this.self)) return false
+    return !this.#mustBeListed || isListed(membership, this.self)
+  }
+
+  /** It may not say yes to anybody: it has lost what it knew, and is no voter again yet. */
+  get isMute(): boolean {
+    return this.#mustBeListed && !isListed(this.log.membership, this.self)
   }
 
   get isSoleVoter(): boolean {

@@ -309,7 +309,12 @@ async function checkLog(
   snapshot: Snapshot | undefined,
 ): Promise<void> {
   const covered = snapshot?.endOffset ?? 0
-  if (log.damage.length > 0) throw new CorruptionError(log.directory, 'records are damaged')
+  // Behind what is known to have been durable, it is what a power loss left of the last write.
+  const hurt = log.damage[0]?.fromOffset
+  if (hurt !== undefined && hurt < quorumState.logEnd) {
+    throw new CorruptionError(log.directory, `records from offset ${hurt} on are damaged`)
+  }
+  if (hurt !== undefined) await log.truncateTo(hurt)
   if (log.logEndOffset < quorumState.logEnd) {
     const lost = `it ends at ${log.logEndOffset}, and reached ${quorumState.logEnd}`
     throw new CorruptionError(log.directory, lost)

@@ -89,6 +89,8 @@ export class RaftQuorum implements MetadataQuorum {
   #driver: RaftDriver | undefined
   /** Of this log among the voters. */
   #directoryId: string
+  /** It has had another log, and lost it. */
+  #isReplaced = false
   #isStopped = false
   #isSnapshotting = false
   #bytesSinceSnapshot = 0
@@ -161,13 +163,17 @@ export class RaftQuorum implements MetadataQuorum {
     const { disk, directory, voterIds, nodeId, logger, random, probe, clock } = this.#options
     const { maybe = () => false, directoryId } = this.#options
     const options = { disk, clock, logger, directory, probe: probe ?? new LogProbe(), maybe }
-    this.#directoryId = replacedVoterId(disk, directory) ?? directoryId
+    this.#directoryId = directoryId
     try {
+      const replaced = replacedVoterId(disk, directory)
+      this.#isReplaced = replaced !== undefined
+      this.#directoryId = replaced ?? directoryId
       return await RaftLog.open(options)
     } catch (error) {
       const hasOthers = voterIds.some((id) => id !== nodeId)
       if (!(error instanceof CorruptionError) || !hasOthers) throw error
       this.#directoryId = newUuid(random)
+      this.#isReplaced = true
       logger.error(
         'The metadata log or the vote is damaged: this node gives up its vote, and fetches all anew.',
         { error: error.message, directoryId: this.#directoryId },
@@ -188,6 +194,7 @@ export class RaftQuorum implements MetadataQuorum {
     return new RaftDriver({
       member: { nodeId, directoryId: this.#directoryId },
       voters: voterIds.map((id) => ({ nodeId: id, directoryId: '' })),
+      mustBeListed: this.#isReplaced,
       clock,
       random: random.split('raft'),
       logger,

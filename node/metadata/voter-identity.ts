@@ -4,6 +4,7 @@
  * new id: it must not vote under one that it has given promises with.
  */
 import type { Disk } from '../../base/disk.ts'
+import { CorruptionError } from '../../base/errors.ts'
 import { QUORUM_STATE } from './quorum-state.ts'
 import { METADATA_LOG } from './raft-log.ts'
 
@@ -12,13 +13,13 @@ export const VOTER_ID = 'quorum-directory-id'
 const DAMAGED = '.damaged'
 const ID = /^[\w-]{22}$/
 
-/** undefined: the directory's own id counts. */
+/** undefined: the directory's own id counts. Throws CorruptionError. */
 export function replacedVoterId(disk: Disk, directory: string): string | undefined {
   const path = `${directory}/${VOTER_ID}`
   if (!disk.exists(path)) return undefined
   const id = disk.readFile(path).toString('latin1').trim()
-  // Damaged too: the log behind it is nobody's, and is set aside with the next start.
-  return ID.test(id) ? id : undefined
+  if (!ID.test(id)) throw new CorruptionError(path, 'it has no id')
+  return id
 }
 
 /** Durable when it resolves. A crash in between does it again, with another id. */

@@ -32,6 +32,7 @@ const REFUSALS: ReadonlySet<string> = new Set<VoteRefusal>([
   'lease',
   'log',
   'voted',
+  'mute',
   'term',
   'stranger',
 ])

@@ -65,6 +65,7 @@ export class TestMember {
       {
         member: { nodeId: id, directoryId: options.directoryId },
         voters: options.voters,
+        mustBeListed: options.mustBeListed,
         random: new ChosenRandom(options.patience),
         codec: TEXT_CODEC,
         storage,
@@ -198,6 +199,7 @@ export class TestMember {
 export interface MemberOptions {
   readonly directoryId: string
   readonly voters: readonly Member[]
+  readonly mustBeListed: boolean
   /** What is random: milliseconds of patience beyond the least. */
   readonly patience: number
   readonly timing: Partial<RaftTiming>
@@ -226,6 +228,8 @@ export class Group {
   readonly #storages = new Map<number, MemoryStorage>()
   readonly #lives = new Map<number, number>()
   readonly #seen = new Map<number, string>()
+  /** Know that they have lost their log. */
+  readonly #mute = new Set<number>()
 
   constructor(options: GroupOptions) {
     this.#options = options
@@ -252,6 +256,7 @@ export class Group {
       voters: voters.map((nodeId) => {
         return { nodeId, directoryId: isBootstrap === true ? '' : directoryOf(nodeId) }
       }),
+      mustBeListed: this.#mute.has(id),
       patience: 100 * (id - 1),
       timing: timing ?? {},
     })
@@ -270,8 +275,9 @@ export class Group {
     return this.start(id)
   }
 
-  /** An empty disk, under a new directory id. */
-  wipe(id: number): void {
+  /** An empty disk, under a new directory id; on `isKnown` the member knows that there was more. */
+  wipe(id: number, isKnown = false): void {
+    if (isKnown) this.#mute.add(id)
     this.members.delete(id)
     this.#storages.delete(id)
     this.#lives.set(id, (this.#lives.get(id) ?? 0) + 1)
