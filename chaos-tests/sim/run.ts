@@ -18,7 +18,6 @@ import { shrink } from './shrink.ts'
 import { type RunResult, runPlan as runWhole } from './sim-run.ts'
 
 const HOUR_MS = 3_600_000
-const FAILURES_MAX = 20
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +29,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     plan: { type: 'string' },
     out: { type: 'string', default: 'dist/chaos' },
-    'keep-going': { type: 'boolean', default: false },
+    failures: { type: 'string', default: '20' },
     ignore: { type: 'string', default: '' },
     shrink: { type: 'string', default: '200' },
     verbose: { type: 'boolean', default: false },
@@ -117,7 +116,7 @@ async function runSeeds(): Promise<number> {
       print(`seed ${from + done} ${result.traceHash} ${describePlan(result.plan)}`)
     if (result.violations.length === 0) continue
     report(result)
-    if (++failures >= FAILURES_MAX && !values['keep-going']) break
+    if (++failures >= Number(values.failures)) break
   }
   const realMs = cpuMs() - startedMs
   print(

@@ -1,0 +1,133 @@
+/**
+ * Deliberate bugs: each is one change to one line of the compiled product, and simulation has to
+ * find it. `npm run chaos:bugs` makes them in a copy, one at a time, and counts the seeds.
+ */
+
+export interface Bug {
+  readonly name: string
+  /** Below dist/. */
+  readonly file: string
+  /** Stands in the file exactly once; else the table is out of date, and the run says so. */
+  readonly find: string
+  readonly replace: string
+  /** Faults that bring it out; all, when absent. */
+  readonly faults?: string
+}
+
+const POWER = 'power-loss,power-loss-all,kill,reset'
+const FAILOVER = 'kill,restart,isolate,cut,pause,power-loss'
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: 'acknowledge before the sync',
+    file: 'replication/partition.js',
+    find: "return this.log.config.flush === 'group' ? this.log.syncedOffset : this.log.writtenOffset",
+    replace: 'return this.log.writtenOffset',
+    faults: POWER,
+  },
+  {
+    name: 'the watermark waits for nobody',
+    file: 'replication/leader.js',
+    find: 'if (remote.position < lowest && this.isr.counts(remote.nodeId))',
+    replace: 'if (false)',
+    faults: FAILOVER,
+  },
+  {
+    name: 'a follower is admitted without a look at its epochs',
+    file: 'replication/partition.js',
+    find: 'if (epoch < lastEpoch || endOffset < fetchOffset) {',
+    replace: 'if (false) {',
+    faults: FAILOVER,
+  },
+  {
+    name: 'acks=all with too few in sync',
+    file: 'replication/partition.js',
+    find: 'if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {',
+    replace: 'if (false) {',
+    faults: FAILOVER,
+  },
+  {
+    name: 'the watermark moves with too few in sync',
+    file: 'replication/leader.js',
+    find: 'if (this.isr.committed.length < minIsr)',
+    replace: 'if (false)',
+    faults: FAILOVER,
+  },
+  {
+    name: 'readers see what is not committed',
+    file: 'replication/partition.js',
+    find: "return isolation === 'committed' ? this.lastStableOffset : this.#highWatermark",
+    replace: 'return this.log.logEndOffset',
+    faults: FAILOVER,
+  },
+  {
+    name: 'a leader that was cut off answers for ever',
+    file: 'replication/partition.js',
+    find: 'return clock.monotonicMs() < leaseUntilMs()',
+    replace: 'return true',
+    faults: 'isolate,pause,isolate-one-way',
+  },
+  {
+    name: 'a follower joins the ISR before it has caught up',
+    file: 'replication/leader.js',
+    find: 'remote.position >= this.#led.highWatermark &&',
+    replace: '',
+    faults: FAILOVER,
+  },
+  {
+    name: 'retries are not recognised',
+    file: 'log/appender.js',
+    find: 'const duplicate = isClient ? producers.findDuplicate(batch) : undefined',
+    replace: 'const duplicate = undefined',
+    faults: 'reset,reset-all,cut-client,kill',
+  },
+  {
+    name: 'two votes in a term',
+    file: 'raft/election.js',
+    find: 'if (!isSame)',
+    replace: 'if (false)',
+    faults: 'isolate,cut,split,kill-all,loss',
+  },
+  {
+    name: 'a vote for a shorter log',
+    file: 'raft/election.js',
+    find: 'if (!isAtLeastAsLong(message, log.lastTerm, log.endOffset))',
+    replace: 'if (false)',
+    faults: FAILOVER,
+  },
+  {
+    name: 'a vote counts before it is durable',
+    file: 'raft/election.js',
+    find: 'return this.isPreVote || isVoteDurable ? true : undefined',
+    replace: 'return true',
+    faults: POWER,
+  },
+  {
+    name: 'metadata is acknowledged before it is durable',
+    file: 'raft/follower.js',
+    find: 'const match = Math.min(this.#verifiedEnd, log.durableEnd)',
+    replace: 'const match = Math.min(this.#verifiedEnd, log.endOffset)',
+    faults: POWER,
+  },
+  {
+    name: 'entries of earlier terms are committed by counting',
+    file: 'raft/leader.js',
+    find: 'if (reached <= log.commit || log.termAt(reached) !== term)',
+    replace: 'if (reached <= log.commit)',
+    faults: FAILOVER,
+  },
+  {
+    name: 'a generation is given twice',
+    file: 'node/coordinator/group/classic-group.js',
+    find: 'this.generation++',
+    replace: 'this.generation = Math.max(this.generation, 1)',
+    faults: 'client-crash,client-pause,reset',
+  },
+  {
+    name: 'members of old generations may commit',
+    file: 'node/coordinator/group/membership.js',
+    find: 'return claim.generationId === group.generation ? NONE : ILLEGAL_GENERATION',
+    replace: 'return NONE',
+    faults: 'client-pause,cut-client,client-crash',
+  },
+]
