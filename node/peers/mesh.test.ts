@@ -3,6 +3,7 @@ import { statusRequest, statusResponse } from '../../proto/codecs.ts'
 import { CLUSTER_STATUS } from '../../proto/methods.ts'
 import { helloOf } from './hello.ts'
 import { ControlCluster } from './testing/control-cluster.ts'
+import { ControlStorm } from './testing/control-storm.ts'
 
 const SEED = 55_021
 
@@ -120,6 +121,20 @@ describe('node/peers/mesh', () => {
     await world.runUntil(() => cluster.isFenced(first.id), 500)
   })
 
+  it('takes in a broker that does not vote, and all nodes meet it', async () => {
+    const { world, nodes } = cluster
+    await cluster.start(4)
+    const all = [...nodes.values()]
+    await world.runUntil(() => all.every(({ id, mesh }) => id === 4 || mesh.peers.isUp(4)), 1000)
+    const { quorum } = nodes.get(4)!
+    assert.equal(quorum.image.brokers.get(4)?.isFenced, false)
+    const { topics } = await world.complete(nodes.get(4)!.createTopic('orders'))
+    assert.equal(topics[0]!.errorCode, 0)
+    assert.ok(quorum.image.topics.has('orders'))
+    cluster.kill(4)
+    await world.runUntil(() => cluster.isFenced(4), 200)
+  })
+
   it('tells its state', async () => {
     const { world, follower } = cluster
     const leader = cluster.leader!
@@ -132,4 +147,13 @@ describe('node/peers/mesh', () => {
     )
     assert.equal(status.appliedOffset, leader.quorum.image.offset)
   })
+})
+
+describe('node/peers/mesh in a storm', () => {
+  const fresh = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9))
+  for (const seed of [95, 170, fresh]) {
+    it(`comes together again, seed ${seed}`, async () => {
+      await new ControlStorm(seed).run()
+    })
+  }
 })
