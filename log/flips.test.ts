@@ -36,6 +36,8 @@ const KINDS = [
 ]
 const TOPICS = Object.keys(CONFIGS)
 
+const TARGET = Buffer.alloc(100_000)
+
 type Files = ReadonlyMap<string, Buffer>
 
 /** What a log answered before anything was flipped. */
@@ -59,13 +61,12 @@ class Bench {
     this.disk = new SimDisk({ random: new SimRandom(seed) })
   }
 
-  static async of(files: Files, seed: number): Promise<Bench> {
+  static of(files: Files, seed: number): Bench {
     const bench = new Bench(seed)
     for (const [path, content] of files) {
       bench.disk.makeDirectory(path.slice(0, path.lastIndexOf('/')))
       const file = bench.disk.open(path, 'new')
       file.write(content, 0, content.length, 0)
-      await file.sync()
       file.close()
     }
     return bench
@@ -153,7 +154,7 @@ class Bench {
 
   #values(log: PartitionLog): Map<number, string> {
     const plan = new ReadPlan()
-    const target = Buffer.alloc(100_000)
+    const target = TARGET
     const found = new Map<number, string>()
     for (let at = log.logStartOffset; at < log.logEndOffset; ) {
       log.locate(at, EVERYTHING, plan)
@@ -261,7 +262,7 @@ function check(topic: string, path: string, now: Answers, before: Answers): bool
 async function flipOne(seed: number, files: Files, before: Map<string, Answers>): Promise<string> {
   const random = new SimRandom(seed)
   const path = random.pick([...files.keys()].filter((name) => files.get(name)!.length > 0))
-  const bench = await Bench.of(files, seed)
+  const bench = Bench.of(files, seed)
   bench.disk.flip(path, random.below(files.get(path)!.length))
   await bench.open()
   assert.deepEqual(bench.store.failedLogs(), [], 'every log opens')

@@ -1,6 +1,7 @@
 /**
- * Many seeds of the model tests: `node dist/log/model-run.js --seeds 10000 --from 0`, of one log; with
- * `--store` of a whole store. Prints each seed that fails, with `--trace` the end of its history.
+ * Many seeds of the model tests: `node dist/log/model-run.js --seeds 10000 --from 0`, of one log;
+ * with `--store` of a whole store. Prints each seed that fails, with `--trace` the end of its
+ * history.
  */
 import { parseArgs } from 'node:util'
 import { ModelDriver } from './model-driver.ts'

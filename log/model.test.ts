@@ -1,7 +1,7 @@
 import { ModelDriver } from './model-driver.ts'
 
 const STEPS = 80
-const SEEDS = 150
+const SEEDS = 100
 /** Each of these found a fault once, in the log or in the model. */
 const ONCE_FAILED = [
   559, 580, 616, 1155, 1234, 1486, 1573, 1701, 1730, 2243, 2274, 2386, 2560, 2732, 4277, 9288,

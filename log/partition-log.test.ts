@@ -10,7 +10,7 @@ import { AppendOutcome, PartitionLog, ReadPlan } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
 import { decodeBatches, encodeBatch } from './records.ts'
 
-const SEEDS = 150
+const SEEDS = 60
 const STEPS = 80
 const DIRECTORY = 'data/t-0'
 const EVERYTHING = Number.MAX_SAFE_INTEGER

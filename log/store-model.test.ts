@@ -1,6 +1,6 @@
 import { StoreModel } from './store-model.ts'
 
-const SEEDS = 15
+const SEEDS = 10
 const LIVES = 12
 /** Each of these found a fault once, in the store or in the model. */
 const ONCE_FAILED: readonly number[] = []

@@ -72,8 +72,8 @@ function shorten(segment: Segment, position: number, endOffset: number): void {
 }
 
 /**
- * Empties the log, which goes on at `offset`. Under the log's lock. For readers it is empty at once:
- * there is a segment at any moment.
+ * Empties the log, which goes on at `offset`. Under the log's lock. For readers it is empty at
+ * once: there is a segment at any moment.
  */
 export async function truncateFully(state: LogState, offset: number): Promise<void> {
   assert(Number.isSafeInteger(offset) && offset >= 0)
