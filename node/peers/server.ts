@@ -23,6 +23,8 @@ export interface PeerServerParts {
   readonly self: SelfIdentity
   /** A node that fits has opened a stream. */
   heardFrom(nodeId: number): void
+  /** Open at once, of all nodes together and of who has not said hello yet. */
+  readonly streamsMax?: number
 }
 
 /** Refuses by throwing RpcError. */
@@ -61,7 +63,8 @@ export class PeerServer implements RpcService {
   onStream(method: string, stream: RpcStream): RpcStreamHandler {
     const route = this.#streamRoutes.get(method)
     if (route === undefined) throw new RpcError('denied', `${method} is not served here`)
-    if (this.#streamCount >= STREAMS_MAX) throw new RpcError('denied', 'too many streams')
+    if (this.#streamCount >= (this.#parts.streamsMax ?? STREAMS_MAX))
+      throw new RpcError('denied', 'too many streams')
     const { clock, self } = this.#parts
     const greeting = new ServerGreeting({
       clock,

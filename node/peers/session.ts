@@ -21,6 +21,7 @@ import {
 import { ProtocolError, sessionRequest, sessionResponse } from '../../proto/codecs.ts'
 import type { Heartbeat, HeartbeatAnswer } from '../../proto/generated/messages.ts'
 import { CLUSTER_SESSION } from '../../proto/methods.ts'
+import { DEFAULT_TIMING } from '../../raft/options.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { type MetadataQuorum, NotLeaderError } from '../metadata/quorum.ts'
 import { ForwardFailure } from './forwarder.ts'
@@ -63,7 +64,6 @@ const REGISTER_AGAIN_AFTER_MS = 50
 const UNANSWERED_MAX = 20
 const UNANSWERED_FOR_MS_MAX = 2000
 const SESSION_TIMEOUT_MS = 1200
-const ELECTION_TIMEOUT_MS = 1000
 
 export class BrokerSession {
   brokerEpoch = -1
@@ -278,7 +278,10 @@ export class BrokerSession {
     }
     const isConfirmed = await this.#parts.isConfirmed()
     if (!isConfirmed || this.isFenced) return
-    this.lease.answered(sequence, this.#parts.electionTimeoutMs ?? ELECTION_TIMEOUT_MS)
+    this.lease.answered(
+      sequence,
+      this.#parts.electionTimeoutMs ?? DEFAULT_TIMING.electionTimeoutMinMs,
+    )
   }
 
   #answered(answer: HeartbeatAnswer, isOwn: boolean): void {
