@@ -6,6 +6,11 @@ import { StorageError } from '../../base/errors.ts'
 
 const OF_THE_DEAD = 'by a process that has ended'
 
+/** The process has ended, or ends with this: a failed metadata log is fatal. */
+function isOfNoInterest({ message, path }: StorageError): boolean {
+  return message.includes(OF_THE_DEAD) || path.includes('__cluster_metadata')
+}
+
 /** Runs `run`; errors that surface beside it go to `report`, and to nobody else. */
 export async function stray<T>(
   run: () => Promise<T>,
@@ -14,7 +19,7 @@ export async function stray<T>(
   const usual = process.listeners('unhandledRejection')
   process.removeAllListeners('unhandledRejection')
   const listener = (error: unknown) => {
-    if (error instanceof StorageError && error.message.includes(OF_THE_DEAD)) return
+    if (error instanceof StorageError && isOfNoInterest(error)) return
     report(error)
   }
   process.on('unhandledRejection', listener)
