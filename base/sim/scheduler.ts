@@ -48,6 +48,12 @@ export class Scheduler {
     return this.nowUs / 1000
   }
 
+  /** When something is due next; Infinity when nothing is. */
+  get nextAtMs(): number {
+    const event = this.#heap[0]
+    return event === undefined ? Number.POSITIVE_INFINITY : event.atUs / 1000
+  }
+
   /**
    * `run` is called at `atUs` (now at the earliest), after all that was scheduled for then before.
    */
@@ -77,7 +83,9 @@ export class Scheduler {
   async run(untilMs: number): Promise<void> {
     const untilUs = Math.ceil(untilMs * 1000)
     await this.#loop(untilUs, () => false)
-    if (this.nowUs < untilUs) this.nowUs = untilUs
+    // What came in from outside meanwhile is due earlier, and comes first.
+    const nextUs = this.#heap[0]?.atUs ?? untilUs
+    this.nowUs = Math.max(this.nowUs, Math.min(untilUs, nextUs))
   }
 
   async runFor(durationMs: number): Promise<void> {
