@@ -17,8 +17,9 @@ import { assert } from '../../base/assert.ts'
 const CLOCK_RATE = 0.95
 
 export class Lease {
-  /** Monotonic. */
-  untilMs = Number.NEGATIVE_INFINITY
+  /** There is no other controller, and can be none. */
+  isEndless = false
+  #untilMs = Number.NEGATIVE_INFINITY
   readonly #lengthMs: number
   /** When heartbeats were sent that have no answer yet, by their number. */
   readonly #sentMs = new Map<number, number>()
@@ -26,6 +27,11 @@ export class Lease {
   constructor(sessionTimeoutMs: number) {
     assert(sessionTimeoutMs > 0, 'a session has a length')
     this.#lengthMs = sessionTimeoutMs * CLOCK_RATE
+  }
+
+  /** Monotonic. */
+  get untilMs(): number {
+    return this.isEndless ? Number.POSITIVE_INFINITY : this.#untilMs
   }
 
   sent(sequence: number, nowMs: number): void {
@@ -46,12 +52,13 @@ export class Lease {
     if (sentMs === undefined) return
     this.#sentMs.delete(sequence)
     const lengthMs = Math.min(this.#lengthMs, atMostMs * CLOCK_RATE)
-    this.untilMs = Math.max(this.untilMs, sentMs + lengthMs)
+    this.#untilMs = Math.max(this.#untilMs, sentMs + lengthMs)
   }
 
   /** The broker is fenced, or registers anew. */
   end(): void {
     this.#sentMs.clear()
-    this.untilMs = Number.NEGATIVE_INFINITY
+    this.isEndless = false
+    this.#untilMs = Number.NEGATIVE_INFINITY
   }
 }

@@ -46,7 +46,14 @@ export interface MeshParts {
 export interface MeshQuorum
   extends Pick<
     MetadataQuorum,
-    'image' | 'leaderId' | 'leaderEpoch' | 'nextOffset' | 'whenApplied' | 'onApplied' | 'readIndex'
+    | 'image'
+    | 'leaderId'
+    | 'leaderEpoch'
+    | 'nextOffset'
+    | 'voters'
+    | 'whenApplied'
+    | 'onApplied'
+    | 'readIndex'
   > {
   receive(from: number, message: Message): void
   peerIsDead(nodeId: number): void
@@ -167,7 +174,8 @@ export class Mesh {
     const { clock, logger, self } = this.#parts
     const { quorum, controller: local } = this.#membership
     const isConfirmed = () => this.#confirmation.ask()
-    const parts = { clock, logger, self, peers: this.peers, quorum, local, isConfirmed }
+    const isAlone = () => quorum.voters.length === 1 && quorum.voters[0]?.nodeId === self.nodeId
+    const parts = { clock, logger, self, peers: this.peers, quorum, local, isConfirmed, isAlone }
     this.#session = new BrokerSession({ ...parts, controller: this.controller, ...options })
     return this.#session
   }

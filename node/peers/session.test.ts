@@ -34,6 +34,7 @@ class Seat {
   heartbeatError = 0
   isAnswering = true
   isFencing = false
+  isAlone = false
 
   constructor(node: StageNode) {
     this.node = node
@@ -49,6 +50,7 @@ class Seat {
       local: controller,
       registration: () => this.#registration(),
       isConfirmed,
+      isAlone: () => this.isAlone,
       offlineDirectoryIds: () => [idOf(7)],
       heartbeatMs: HEARTBEAT_MS,
       sessionTimeoutMs: SESSION_MS,
@@ -313,7 +315,7 @@ function leaseTests(scene: () => Scene): void {
     assert.equal(hasLease(), false)
   })
 
-  it('has a shorter one from the controller of its own node', async () => {
+  it('has a shorter one from the controller of its own node, and an endless one alone', async () => {
     const { stage, broker } = scene()
     scene().leads(1)
     const { session, quorum } = broker
@@ -323,6 +325,10 @@ function leaseTests(scene: () => Scene): void {
     await stage.elapse(3 * HEARTBEAT_MS)
     const leaseMs = session.lease.untilMs - stage.monotonicMs()
     assert.ok(leaseMs > 0 && leaseMs <= ELECTION_MS, `${leaseMs} ms`)
+    broker.isAlone = true
+    await stage.until(() => session.lease.untilMs === Number.POSITIVE_INFINITY)
+    broker.isAlone = false
+    await stage.until(() => session.lease.untilMs < Number.POSITIVE_INFINITY)
     quorum.isConfirmed = false
     await stage.until(() => !hasLease())
     // Another node leads, and this one does not know it: a question is answered, but not by it.

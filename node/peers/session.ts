@@ -49,6 +49,8 @@ export interface BrokerSessionParts {
   readonly sessionTimeoutMs?: number
   /** Does this node still lead the quorum, as a majority of it says? */
   isConfirmed(): Promise<boolean>
+  /** Is this node the only voter, which nobody can replace? */
+  isAlone(): boolean
   /** How long the quorum is without a leader at least before it elects another. */
   readonly electionTimeoutMs?: number
   /** How long `start` tries to register. */
@@ -273,11 +275,13 @@ export class BrokerSession {
   /** A controller that is cut off answers its own broker as ever: it has to prove that it leads. */
   async #extend(sequence: number, isOwn: boolean): Promise<void> {
     if (!isOwn) {
+      this.lease.isEndless = false
       this.lease.answered(sequence)
       return
     }
     const isConfirmed = await this.#parts.isConfirmed()
     if (!isConfirmed || this.isFenced) return
+    this.lease.isEndless = this.#parts.isAlone()
     this.lease.answered(
       sequence,
       this.#parts.electionTimeoutMs ?? DEFAULT_TIMING.electionTimeoutMinMs,
