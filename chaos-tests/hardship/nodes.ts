@@ -50,7 +50,7 @@ export async function failedStart(properties: Record<string, string> | string): 
   }
 }
 
-const linesOf = (properties: Record<string, string>): string =>
+export const linesOf = (properties: Record<string, string>): string =>
   Object.entries(properties)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('')

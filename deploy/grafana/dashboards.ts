@@ -1,4 +1,4 @@
-/** The dashboards: cluster, node, topic, groups, quorum. What is tested of them is their queries. */
+/** The dashboards: cluster, node, topic, groups, quorum. Tested: their queries. */
 import { type DashboardPlan, query, type Variable } from './panels.ts'
 
 const NODE: Variable = { name: 'instance', metric: 'odradek_node_info', label: 'instance' }
