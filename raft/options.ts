@@ -10,8 +10,9 @@ export interface RaftTiming {
   readonly electionTimeoutMaxMs: number
   /** At the start, up to three times this: asking in advance disturbs nobody who leads. */
   readonly startPatienceMs: number
-  /** Instead, with proof that the leader is dead: up to the first, and a retry after the second. */
+  /** Instead, with proof that the leader is dead: one voter so much after the other. */
   readonly deadLeaderStaggerMs: number
+  /** And again after a third of this to four thirds. */
   readonly deadLeaderRetryMs: number
   /** A learner that was not heard for so long is forgotten. */
   readonly learnerTimeoutMs: number
@@ -42,7 +43,7 @@ export const DEFAULT_TIMING: RaftTiming = {
   electionTimeoutMinMs: 1000,
   electionTimeoutMaxMs: 1500,
   startPatienceMs: 150,
-  deadLeaderStaggerMs: 30,
+  deadLeaderStaggerMs: 25,
   deadLeaderRetryMs: 150,
   learnerTimeoutMs: 10_000,
   messageBytes: 256 * 1024,
