@@ -3,6 +3,8 @@
  * are wire messages of the latest shape, whatever version the client speaks (handlers translate),
  * so that an implementation can also pass them on to another node. Arrays of a request may be lazy
  * (wire/lazy-array.ts) and its bytes are views of the frame: copy what is kept.
+ *
+ * What the controller decides may reject with Unavailable (unavailable.ts): nobody answers for it.
  */
 import type { OffsetCommitRequest, OffsetCommitResponse } from './api/08-offset-commit.ts'
 import type { OffsetFetchRequest, OffsetFetchResponse } from './api/09-offset-fetch.ts'
@@ -94,7 +96,7 @@ export interface ClusterPort {
 
 /**
  * What administrators ask of the controller, wherever it is: an implementation passes the request
- * on. While nobody leads it answers NOT_CONTROLLER (41) or REQUEST_TIMED_OUT (7) as a whole.
+ * on.
  */
 export interface AdminPort {
   /** Null `topicPartitions`: all that need an election. `electionType` is 0 or 1. */

@@ -4,6 +4,7 @@
 // v10 topic ids; v11 cluster operations moved to DescribeCluster; v12 ask by id; v13 top-level error
 
 import type { PartitionDescription, TopicDescription } from '../control.ts'
+import { Unavailable } from '../unavailable.ts'
 import {
   INVALID_REQUEST,
   INVALID_TOPIC_EXCEPTION,
@@ -172,7 +173,7 @@ async function createMissing(
     return isMissing ? [name] : []
   })
   if (names.length === 0) return new Map()
-  const errors = await topics.autoCreate(context, [...new Set(names)])
+  const errors = await created(topics.autoCreate(context, [...new Set(names)]))
   // Kafka answers LEADER_NOT_AVAILABLE when it has just created a topic. Here this node has it by
   // now, most often, and then clients are told at once: all of them take that, and none waits. If
   // it does not yet, the client asks again.
@@ -182,6 +183,18 @@ async function createMissing(
       return [name, error === NONE ? LEADER_NOT_AVAILABLE : error]
     }),
   )
+}
+
+/** While nobody can make topics, the client is still told of those that exist. */
+async function created(
+  creation: Promise<ReadonlyMap<string, number>>,
+): Promise<ReadonlyMap<string, number>> {
+  try {
+    return await creation
+  } catch (error) {
+    if (error instanceof Unavailable) return new Map()
+    throw error
+  }
 }
 
 function refused(

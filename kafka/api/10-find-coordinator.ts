@@ -2,7 +2,11 @@
 // v1 key types, error message; v3 flexible; v4 many keys (KIP-699); v5 transactions of version 2;
 // v6 share groups
 
-import { INVALID_REQUEST, TRANSACTIONAL_ID_AUTHORIZATION_FAILED } from '../wire/errors.ts'
+import {
+  COORDINATOR_NOT_AVAILABLE,
+  INVALID_REQUEST,
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+} from '../wire/errors.ts'
 import {
   array,
   type Infer,
@@ -68,16 +72,25 @@ export const findCoordinator = defineApi({
     const { key: _, ...single } = response.coordinators![0]!
     return { throttleTimeMs: response.throttleTimeMs, ...single }
   },
+  // The topic of the offsets could not be made.
+  refuse({ apiVersion }, { coordinatorKeys }, { message }) {
+    if (apiVersion < 4) return nowhere(COORDINATOR_NOT_AVAILABLE, message)
+    return {
+      coordinators: coordinatorKeys.map((each) => ({
+        key: each,
+        ...nowhere(COORDINATOR_NOT_AVAILABLE, message),
+      })),
+    }
+  },
 })
 
 function refusal(key: string, keyType: number) {
   const isTransaction = keyType === TRANSACTION
-  return {
-    key,
-    nodeId: -1,
-    host: '',
-    port: -1,
-    errorCode: isTransaction ? TRANSACTIONAL_ID_AUTHORIZATION_FAILED : INVALID_REQUEST,
-    errorMessage: isTransaction ? NO_TRANSACTIONS : `Coordinators of type ${keyType} are unknown.`,
-  }
+  const errorCode = isTransaction ? TRANSACTIONAL_ID_AUTHORIZATION_FAILED : INVALID_REQUEST
+  const unknown = `Coordinators of type ${keyType} are unknown.`
+  return { key, ...nowhere(errorCode, isTransaction ? NO_TRANSACTIONS : unknown) }
+}
+
+function nowhere(errorCode: number, errorMessage: string) {
+  return { nodeId: -1, host: '', port: -1, errorCode, errorMessage }
 }

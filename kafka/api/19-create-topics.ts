@@ -68,4 +68,12 @@ export const createTopics = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.topics.createTopics(context, request),
+  refuse: (_context, { topics }, { errorCode, message: errorMessage }) => ({
+    topics: topics.map(({ name }) => ({
+      name,
+      errorCode,
+      errorMessage,
+      configs: [],
+    })),
+  }),
 })

@@ -14,7 +14,7 @@ import {
   type Written,
   ZERO_UUID,
 } from '../wire/schema.ts'
-import { defineApi } from './define.ts'
+import { defineApi, type RequestContext } from './define.ts'
 
 const request = struct({
   topics: array(
@@ -49,10 +49,7 @@ export const deleteTopics = defineApi({
   request,
   response,
   async handle(context, request) {
-    const topics =
-      context.apiVersion >= 6
-        ? request.topics
-        : request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
+    const topics = topicsOf(context, request)
     const response = await context.broker.topics.deleteTopics(context, { ...request, topics })
     if (context.apiVersion >= 3) return response
     return {
@@ -65,4 +62,17 @@ export const deleteTopics = defineApi({
       ),
     }
   },
+  refuse: (context, request, { errorCode, message: errorMessage }) => ({
+    responses: topicsOf(context, request).map(({ name, topicId }) => ({
+      name,
+      topicId,
+      errorCode,
+      errorMessage,
+    })),
+  }),
 })
+
+function topicsOf({ apiVersion }: RequestContext, request: DeleteTopicsRequest) {
+  if (apiVersion >= 6) return request.topics
+  return request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
+}

@@ -1,7 +1,12 @@
 // InitProducerId, v0-5
 // v2 flexible; v3 bump of an epoch (KIP-360); v4 PRODUCER_FENCED; v5 transactions of version 2
 
-import { INVALID_REQUEST, TRANSACTIONAL_ID_AUTHORIZATION_FAILED } from '../wire/errors.ts'
+import {
+  COORDINATOR_LOAD_IN_PROGRESS,
+  COORDINATOR_NOT_AVAILABLE,
+  INVALID_REQUEST,
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+} from '../wire/errors.ts'
 import {
   type Infer,
   int16,
@@ -37,15 +42,21 @@ export const initProducerId = defineApi({
   flexibleSince: 2,
   request,
   response,
-  handle(context, request) {
+  async handle(context, request) {
     if (request.transactionalId === '') return refusal(INVALID_REQUEST)
     if (request.transactionalId !== null) return refusal(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     // Both are given, or neither (KIP-360).
     if ((request.producerId === -1) !== (request.producerEpoch === -1)) {
       return refusal(INVALID_REQUEST)
     }
-    return context.broker.producers.initProducerId(context, request)
+    const answer = await context.broker.producers.initProducerId(context, request)
+    // A producer without a transactional id has no coordinator to look for; so it is told to wait.
+    return answer.errorCode === COORDINATOR_NOT_AVAILABLE
+      ? refusal(COORDINATOR_LOAD_IN_PROGRESS)
+      : answer
   },
+  // Producers that know no other code here try this one again.
+  refuse: () => refusal(COORDINATOR_LOAD_IN_PROGRESS),
 })
 
 /** There is no place for a message here; clients were told by FindCoordinator (no-transactions.ts). */

@@ -47,4 +47,12 @@ export const alterConfigs = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.configs.alterConfigs(context, request),
+  refuse: (_context, { resources }, { errorCode, message: errorMessage }) => ({
+    responses: resources.map(({ resourceType, resourceName }) => ({
+      errorCode,
+      errorMessage,
+      resourceType,
+      resourceName,
+    })),
+  }),
 })

@@ -48,4 +48,7 @@ export const createPartitions = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.topics.createPartitions(context, request),
+  refuse: (_context, { topics }, { errorCode, message: errorMessage }) => ({
+    results: topics.map(({ name }) => ({ name, errorCode, errorMessage })),
+  }),
 })

@@ -56,6 +56,7 @@ export const electLeaders = defineApi({
     const { errorCode = NONE } = answer
     return errorCode === NONE ? answer : refused(context.apiVersion, request, errorCode)
   },
+  refuse: ({ apiVersion }, request, { errorCode }) => refused(apiVersion, request, errorCode),
 })
 
 /** An error of the whole is told of each partition too: v0 has no other place for it. */

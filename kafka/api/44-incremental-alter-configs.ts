@@ -48,4 +48,12 @@ export const incrementalAlterConfigs = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.configs.incrementalAlterConfigs(context, request),
+  refuse: (_context, { resources }, { errorCode, message: errorMessage }) => ({
+    responses: resources.map(({ resourceType, resourceName }) => ({
+      errorCode,
+      errorMessage,
+      resourceType,
+      resourceName,
+    })),
+  }),
 })

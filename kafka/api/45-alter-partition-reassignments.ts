@@ -56,4 +56,16 @@ export const alterPartitionReassignments = defineApi({
     const answer = await context.broker.admin!.alterPartitionReassignments(context, request)
     return { ...answer, allowReplicationFactorChange }
   },
+  refuse: (_context, { topics }, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+    responses: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => ({
+        partitionIndex,
+        errorCode,
+        errorMessage,
+      })),
+    })),
+  }),
 })

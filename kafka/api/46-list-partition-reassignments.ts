@@ -46,4 +46,9 @@ export const listPartitionReassignments = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.admin!.listPartitionReassignments(context, request),
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+    topics: [],
+  }),
 })

@@ -75,6 +75,11 @@ export const describeQuorum = defineApi({
     const answer = await context.broker.admin!.describeQuorum(context, request)
     return context.apiVersion >= DIRECTORIES_SINCE ? answer : withoutDirectories(answer)
   },
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+    topics: [],
+  }),
 })
 
 function asksQuorum({ topics }: DescribeQuorumRequest): boolean {

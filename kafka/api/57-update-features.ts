@@ -76,6 +76,11 @@ export const updateFeatures = defineApi({
       : []
     return { throttleTimeMs, errorCode, errorMessage, results }
   },
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+    results: [],
+  }),
 })
 
 /** v0 says that a downgrade is allowed, and means a safe one. */

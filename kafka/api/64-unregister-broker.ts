@@ -21,4 +21,8 @@ export const unregisterBroker = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.admin!.unregisterBroker(context, request),
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+  }),
 })

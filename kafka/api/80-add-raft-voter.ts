@@ -41,4 +41,8 @@ export const addRaftVoter = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.admin!.addRaftVoter(context, request),
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+  }),
 })

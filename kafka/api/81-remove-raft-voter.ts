@@ -33,4 +33,8 @@ export const removeRaftVoter = defineApi({
   request,
   response,
   handle: (context, request) => context.broker.admin!.removeRaftVoter(context, request),
+  refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
+    errorCode,
+    errorMessage,
+  }),
 })

@@ -3,6 +3,7 @@
  * version is first used.
  */
 import type { Broker } from '../broker.ts'
+import type { Unavailable } from '../unavailable.ts'
 import { type Codec, compile } from '../wire/compile.ts'
 import type { CompileOptions } from '../wire/generate.ts'
 import type { Field, Infer, Struct, Written } from '../wire/schema.ts'
@@ -45,6 +46,8 @@ export interface ApiDefinition<Q extends Struct, S extends Struct> {
    * codecs (Produce, Fetch), which the server handles by itself. Undefined: no answer.
    */
   readonly handle?: (context: HandlerContext, request: Infer<Q>) => Written<S> | Promise<Written<S>>
+  /** The answer when the broker rejects `handle` with Unavailable. Absent: that is a fault. */
+  readonly refuse?: (context: RequestContext, request: Infer<Q>, failure: Unavailable) => Written<S>
 }
 
 export interface Api<Q extends Struct = Struct, S extends Struct = Struct>

@@ -183,6 +183,16 @@ describe('admin', () => {
     )
   })
 
+  it('lets producers wait for an id, and look for no coordinator', async () => {
+    const broker = fakeBroker({
+      producers: {
+        initProducerId: async () => ({ errorCode: 15, producerId: -1, producerEpoch: -1 }),
+      },
+    })
+    const request = { transactionalId: null, transactionTimeoutMs: 1 }
+    assert.equal((await ask(initProducerId, 5, broker, request)).errorCode, 14)
+  })
+
   it('describes settings without what was not asked for', async () => {
     const config = {
       name: 'n',

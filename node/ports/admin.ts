@@ -41,6 +41,7 @@ import {
 } from '../metadata/quorum.ts'
 import type { ControllerClient } from '../peers/controller-client.ts'
 import type { OtherRequests } from '../peers/forward-service.ts'
+import { orUnavailable } from './unavailable.ts'
 
 /** Where nodes reach each other. */
 export type ClusterAddresses = () => readonly {
@@ -62,38 +63,44 @@ export class NodeAdminPort implements AdminPort {
   }
 
   electLeaders(context: RequestContext, request: ElectLeadersRequest) {
-    return this.#client.electLeaders(context, request)
+    return orUnavailable(this.#client.electLeaders(context, request))
   }
 
   alterPartitionReassignments(
     context: RequestContext,
     request: AlterPartitionReassignmentsRequest,
   ) {
-    return this.#client.alterPartitionReassignments(context, request)
+    return orUnavailable(this.#client.alterPartitionReassignments(context, request))
   }
 
   listPartitionReassignments(context: RequestContext, request: ListPartitionReassignmentsRequest) {
-    return this.#client.listPartitionReassignments(context, request)
+    return orUnavailable(this.#client.listPartitionReassignments(context, request))
   }
 
   updateFeatures(context: RequestContext, request: UpdateFeaturesRequest) {
-    return this.#client.updateFeatures(context, request)
+    return orUnavailable(this.#client.updateFeatures(context, request))
   }
 
   unregisterBroker(context: RequestContext, request: UnregisterBrokerRequest) {
-    return this.#client.unregisterBroker(context, request)
+    return orUnavailable(this.#client.unregisterBroker(context, request))
   }
 
   describeQuorum(_context: RequestContext, request: DescribeQuorumRequest) {
-    return this.#client.ask(describeQuorum, request, () => this.#local.describeQuorum())
+    return orUnavailable(
+      this.#client.ask(describeQuorum, request, () => this.#local.describeQuorum()),
+    )
   }
 
   addRaftVoter(_context: RequestContext, request: AddRaftVoterRequest) {
-    return this.#client.ask(addRaftVoter, request, () => this.#local.addRaftVoter(request))
+    return orUnavailable(
+      this.#client.ask(addRaftVoter, request, () => this.#local.addRaftVoter(request)),
+    )
   }
 
   removeRaftVoter(_context: RequestContext, request: RemoveRaftVoterRequest) {
-    return this.#client.ask(removeRaftVoter, request, () => this.#local.removeRaftVoter(request))
+    return orUnavailable(
+      this.#client.ask(removeRaftVoter, request, () => this.#local.removeRaftVoter(request)),
+    )
   }
 }
 

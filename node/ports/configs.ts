@@ -20,6 +20,7 @@ import type { Settings } from '../config.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { overridesOf, parseConfigKey, RESOURCE } from '../metadata/image.ts'
 import type { Partitions } from '../partitions.ts'
+import { orUnavailable } from './unavailable.ts'
 
 interface Refusal {
   readonly errorCode: number
@@ -95,14 +96,14 @@ export class NodeConfigs implements ConfigsPort {
     context: RequestContext,
     request: AlterConfigsRequest,
   ): Promise<AlterConfigsResponse> {
-    return this.#controller.alterConfigs(context, request)
+    return orUnavailable(this.#controller.alterConfigs(context, request))
   }
 
   incrementalAlterConfigs(
     context: RequestContext,
     request: IncrementalAlterConfigsRequest,
   ): Promise<IncrementalAlterConfigsResponse> {
-    return this.#controller.incrementalAlterConfigs(context, request)
+    return orUnavailable(this.#controller.incrementalAlterConfigs(context, request))
   }
 
   async listConfigResources(
