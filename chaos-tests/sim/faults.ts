@@ -28,7 +28,9 @@ type Undo = () => void
 type DiskFaultRule = (operation: DiskOperation, path: string) => StorageCode | undefined
 
 const FREE_BYTES_WHEN_FULL = 2000
-const COREDUMP_GRACE_MS = 5000
+/** From SIGTERM to SIGKILL. */
+const GRACE_MS = 5000
+const ROLL_LOOK_US = 500_000
 
 export class Faults {
   readonly #cluster: SimCluster
@@ -100,6 +102,7 @@ export class Faults {
       random: this.#random,
       suspects: this.#suspects,
       damaged: this.#damaged,
+      untilHealed: (undo) => this.#active.add(undo),
       node,
       step,
     })
@@ -112,6 +115,8 @@ interface Act {
   readonly random: SimRandom
   readonly suspects: Set<SimNode>
   readonly damaged: Set<SimNode>
+  /** For what does not end after the step's time. */
+  untilHealed(undo: Undo): void
   readonly node: SimNode
   readonly step: FaultStep
 }
@@ -136,34 +141,42 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
     return () => startAll(cluster)
   },
   restart: ({ cluster, node }) => {
-    cluster.stop(node, COREDUMP_GRACE_MS)
+    cluster.stop(node, GRACE_MS)
     return () => {
       if (node.host.isRunning) cluster.kill(node)
       cluster.start(node)
     }
   },
-  'rolling-restart': ({ cluster }) => {
-    let next = 0
-    const step = () => {
-      const node = cluster.nodes[next++]
-      if (node === undefined || next > cluster.nodes.length) return
-      cluster.stop(node, COREDUMP_GRACE_MS)
-      cluster.sim.scheduler.after((COREDUMP_GRACE_MS + 100) * 1000, 'rolling restart', () => {
-        cluster.start(node)
-        cluster.sim.scheduler.after(1_000_000, 'rolling restart', step)
-      })
+  'rolling-restart': ({ cluster, untilHealed }) => {
+    const waiting = [...cluster.nodes]
+    let isOver = false
+    const next = () => {
+      const node = isOver ? undefined : waiting.shift()
+      if (node === undefined) return
+      cluster.stop(node, GRACE_MS)
+      const look = () => {
+        if (isOver) return
+        if (!node.host.isRunning) cluster.start(node)
+        const isBack = node.running !== undefined
+        cluster.sim.scheduler.after(ROLL_LOOK_US, 'rolling restart', isBack ? next : look)
+      }
+      look()
     }
-    step()
+    next()
+    untilHealed(() => {
+      isOver = true
+    })
     return undefined
   },
   pause: ({ node }) => {
     node.host.freeze()
     return () => node.host.thaw()
   },
-  stall: ({ cluster, node, step }) => {
+  stall: ({ cluster, node, step, untilHealed }) => {
     node.host.freeze()
     const stallUs = 500_000 + Math.floor(step.draw * 9_500_000)
     cluster.sim.scheduler.after(stallUs, 'stall ends', () => node.host.thaw())
+    untilHealed(() => node.host.thaw())
     return undefined
   },
   wipe: ({ cluster, node }) => {
