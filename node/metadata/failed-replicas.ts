@@ -82,6 +82,7 @@ function afterStorageFailure(
   return changePartition(topicId, partition, { directories, uncertain }, here)
 }
 
+/** Where nobody leads yet, it waits for one that has everything, if there is one. */
 function afterDamage(
   topicId: string,
   partition: PartitionImage,
@@ -92,6 +93,8 @@ function afterDamage(
   const change = changePartition(topicId, partition, { uncertain: new Set([brokerId]) }, clean)
   if (change === undefined) return undefined
   const after = changedPartition(partition, change)
-  const isWorse = after.leader === -1 || after.isr.includes(brokerId)
+  const isLed = partition.leader !== -1 && after.leader === -1
+  const others = [...after.isr, ...after.eligibleLeaderReplicas]
+  const isWorse = isLed || others.length === 0 || others.includes(brokerId)
   return isWorse ? undefined : change
 }

@@ -165,6 +165,25 @@ describe('node/metadata/failed-replicas', () => {
     assert.equal((await fixture.alterIsr('a', [1, 2])).errorCode, 0, 'repaired')
   })
 
+  it('does not elect one that says it is damaged before one that had everything is back', async () => {
+    const fixture = await ControllerFixture.start({
+      brokers: 3,
+      flags: { 'min.insync.replicas': '2' },
+    })
+    await fixture.create('a', [1, 2, 3])
+    for (const id of [3, 1, 2]) await fixture.kill(id)
+    const { leader, eligibleLeaderReplicas } = fixture.partition('a')
+    assert.deepEqual([leader, [...eligibleLeaderReplicas].sort()], [-1, [1, 2]])
+    await fixture.register(1)
+    assert.equal(await report(fixture, 1, 'damaged'), 0)
+    await fixture.unfence(1)
+    assert.equal(fixture.partition('a').leader, -1)
+    await fixture.register(2)
+    assert.equal(await report(fixture, 2, 'damaged'), 0, 'heard, and still the best there is')
+    await fixture.unfence(2)
+    assert.equal(fixture.partition('a').leader, 2)
+  })
+
   it('takes all replicas of a failed directory out of service', async () => {
     const fixture = await ControllerFixture.start({ brokers: 3 })
     await fixture.create('a', [1, 2, 3], [2, 1, 3], [3, 2, 1])
