@@ -25,7 +25,8 @@ export class Housekeeping {
   readonly #appender: () => Appender
   #bytesAtSnapshot = 0
   #isStopped = false
-  readonly #removals = new Map<string, Timer>()
+  /** By path. Most logs have none. */
+  #removals: Map<string, Timer> | undefined = undefined
 
   constructor(state: LogState, appender: () => Appender) {
     this.#state = state
@@ -144,26 +145,28 @@ export class Housekeeping {
 
   /** Readers and tools may still have the file open for a while. */
   readonly removeLater = (path: string): void => {
+    if (this.#isStopped) return // a start removes it
     const { clock, disk } = this.#state.parts
     const timer = clock.after(this.#state.config.fileDeleteDelayMs, () => {
-      this.#removals.delete(path)
+      this.#removals?.delete(path)
       disk.remove(path).catch((error: unknown) => {
         if (!(error instanceof StorageError)) throw error // a start removes it
       })
     })
+    this.#removals ??= new Map()
     this.#removals.set(path, timer)
   }
 
   stop(): void {
     this.#isStopped = true
-    for (const timer of this.#removals.values()) timer.cancel()
+    for (const timer of this.#removals?.values() ?? []) timer.cancel()
   }
 
   /** What was to be removed later, now. After `stop`. */
   async removeNow(): Promise<void> {
     assert(this.#isStopped, 'no more is set aside')
-    const paths = [...this.#removals.keys()]
-    this.#removals.clear()
+    const paths = [...(this.#removals?.keys() ?? [])]
+    this.#removals = undefined
     await Promise.all(paths.map((path) => removeIfThere(this.#state, path)))
   }
 }

@@ -38,8 +38,8 @@ export class LogReader {
   #hints: (Hint | undefined)[] | undefined = undefined
   #nextHint = 0
   #found: Found | undefined = undefined
-  /** Damaged places that were said. */
-  readonly #said = new Set<string>()
+  /** Damaged places that were said. Most logs have none. */
+  #said: Set<string> | undefined = undefined
 
   constructor(state: LogState) {
     this.#state = state
@@ -253,6 +253,7 @@ export class LogReader {
     const { probe, logger } = this.#state.parts
     probe.corruptReads++
     const place = `${segment.baseOffset}/${position}`
+    this.#said ??= new Set()
     if (this.#said.has(place) || this.#said.size === SAID_MAX) return
     this.#said.add(place)
     const { baseOffset } = segment

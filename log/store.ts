@@ -519,6 +519,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     this.#flushes.close()
     await this.#cleaning?.stop()
     await this.#upkeep
+    await Promise.allSettled(this.#deletions.values())
     await Promise.all(this.#removals)
     const waiting = [...this.#logs.values()]
     const isClean = !waiting.some((log) => log.isFailed) && this.#failed.length === 0
