@@ -151,6 +151,13 @@ describe('raft/driver', () => {
     })
     await nodes.scheduler.complete(Promise.all(all))
     assert.deepEqual(order, ['a', 'b', 'c'])
+    const { probe } = leader.driver
+    assert.deepEqual([probe.proposals, probe.electionsWon, probe.elections], [3, 1, 1])
+    assert.equal(
+      probe.commitSeconds.counts.reduce((sum, count) => sum + count, 0),
+      3,
+    )
+    assert.ok(probe.messagesSent > 10 && probe.appendedBytes > 3)
     await nodes.scheduler.runFor(50)
     for (const { applied } of nodes.nodes.values()) assert.deepEqual(applied, ['a', 'b', 'c'])
     await nodes.stop()
@@ -403,7 +410,7 @@ describe('raft/driver', () => {
         entries: [entry],
       })
     }
-    assert.ok(other.driver.droppedCount >= 8 && other.driver.droppedCount < 20)
+    assert.ok(other.driver.probe.messagesDropped >= 8 && other.driver.probe.messagesDropped < 20)
     await nodes.scheduler.complete(nodes.propose(leader, 'a'))
     await nodes.stop()
   })

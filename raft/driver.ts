@@ -22,6 +22,7 @@ import {
   sizeOf,
 } from './messages.ts'
 import { DEFAULT_TIMING, type EntryCodec, type RaftTiming } from './options.ts'
+import { RaftProbe } from './probe.ts'
 import { NotLeading, Proposals } from './proposals.ts'
 import { isVoter } from './quorum.ts'
 import { isEmpty, type Ready } from './ready.ts'
@@ -53,6 +54,7 @@ export interface DriverOptions {
   readonly machine: StateMachine
   readonly codec: EntryCodec
   readonly timing?: Partial<RaftTiming>
+  readonly probe?: RaftProbe
   /** `leads` true: everything of earlier terms is applied here, and proposals are taken. */
   readonly onLeadership: (leads: boolean, term: number) => void
   /** The leader or the term that this member knows of has changed. -1: none. */
@@ -103,8 +105,7 @@ export class RaftDriver {
   readonly #waits: Waits
   #mailbox: Message[] = []
   #mailboxBytes = 0
-  /** Messages that did not fit into the mailbox. */
-  droppedCount = 0
+  readonly probe: RaftProbe
   #isScheduled = false
   #isRunning = false
   /** The log is being cut or replaced. */
@@ -126,6 +127,7 @@ export class RaftDriver {
     const core = { member, voters, mustBeListed, random, codec, storage, timing: this.#timing }
     this.#core = new RaftCore(core, clock.monotonicMs())
     this.#waits = new Waits(clock)
+    this.probe = options.probe ?? new RaftProbe()
   }
 
   get status(): DriverStatus {
@@ -165,7 +167,7 @@ export class RaftDriver {
     const bytes = sizeOf(message)
     // Messages may be lost: better than memory without limit.
     if (this.#mailboxBytes + bytes > MAILBOX_BYTES_MAX && this.#mailbox.length > 0) {
-      this.droppedCount++
+      this.probe.messagesDropped++
       return
     }
     this.#mailbox.push(message)
@@ -193,9 +195,13 @@ export class RaftDriver {
     }
     const { term, log } = state
     const fault = this.#core.propose(count, encode(log.endOffset, term))
-    if (fault !== undefined) return Promise.reject(Proposals.refusal(fault))
+    if (fault !== undefined) {
+      this.probe.proposalsRefused++
+      return Promise.reject(Proposals.refusal(fault))
+    }
+    this.probe.proposals++
     this.#schedule()
-    return this.#proposals.add(log.endOffset, term)
+    return this.#proposals.add(log.endOffset, term, this.#options.clock.monotonicMs())
   }
 
   /** A position such that what is applied up to it has all that was committed before the call. */
@@ -292,6 +298,7 @@ export class RaftDriver {
       const mailbox = this.#mailbox
       this.#mailbox = []
       this.#mailboxBytes = 0
+      this.probe.messagesReceived += mailbox.length
       for (const message of mailbox) core.step(message)
       this.#work()
     } catch (error) {
@@ -320,6 +327,7 @@ export class RaftDriver {
   #handle(ready: Ready): void {
     const { transport, onSuspect } = this.#options
     if (ready.vote !== undefined) this.#saveVote(ready.vote)
+    this.probe.messagesSent += ready.messages.length
     for (const message of ready.messages) transport.send(message.to, message)
     if (ready.entries.length > 0) this.#append(ready.entries)
     for (const { context, offset } of ready.reads) this.#waits.readAnswered(context, offset)
@@ -337,6 +345,8 @@ export class RaftDriver {
       this.#appendedInPart(entries, error)
       return
     }
+    this.probe.appendedEntries += entries.length
+    for (const { data } of entries) this.probe.appendedBytes += data.length
     this.#core.written(entries)
   }
 
@@ -353,13 +363,20 @@ export class RaftDriver {
     const applied = endOf(entries.at(-1)!)
     this.#core.applied(applied)
     // What was proposed by an earlier leadership is told by `announce`, which knows no more.
-    if (this.#core.leader !== undefined) this.#proposals.applied(applied, this.#core.state.term)
+    this.probe.appliedEntries += entries.length
+    if (this.#core.leader !== undefined) {
+      const nowMs = this.#options.clock.monotonicMs()
+      this.#proposals.applied(applied, this.#core.state.term, (sinceMs) =>
+        this.probe.commitSeconds.observe((nowMs - sinceMs) / 1000),
+      )
+    }
     this.#waits.appliedTo(applied)
   }
 
   // Storage
 
   #saveVote(vote: Vote): void {
+    if (vote.voted?.nodeId === this.#options.member.nodeId) this.probe.elections++
     void this.#inBackground(this.#options.storage.saveVote(vote), () => this.#core.voteSaved(vote))
   }
 
@@ -392,6 +409,7 @@ export class RaftDriver {
 
   #truncate(endOffset: number): void {
     const { storage, logger } = this.#options
+    this.probe.truncations++
     logger.info('The end of the metadata log differs from the leader: it is cut.', { endOffset })
     this.#block(
       () => storage.truncateTo(endOffset),
@@ -424,6 +442,7 @@ export class RaftDriver {
         this.#core.installed(snapshot, isWhole)
         const { endOffset } = snapshot
         if (isWhole) {
+          this.probe.snapshotsInstalled++
           logger.info('A snapshot of the metadata came from the leader.', { endOffset })
           this.#waits.appliedTo(endOffset)
         } else logger.warn('A snapshot came damaged: it is fetched again.', { endOffset })
@@ -456,8 +475,14 @@ export class RaftDriver {
     if (before.leads && (!leads || before.term !== term)) onLeadership(false, before.term)
     if (leader === undefined) this.#proposals.fail(new NotLeading('another node may lead now'))
     else this.#proposals.failBefore(term, new NotLeading('another node led meanwhile'))
-    if (before.leaderId !== leaderId || before.leaderTerm !== term) onLeader(leaderId, term)
-    if (leads && (!before.leads || before.term !== term)) onLeadership(true, term)
+    if (before.leaderId !== leaderId || before.leaderTerm !== term) {
+      this.probe.leaderChanges++
+      onLeader(leaderId, term)
+    }
+    if (leads && (!before.leads || before.term !== term)) {
+      this.probe.electionsWon++
+      onLeadership(true, term)
+    }
     this.#settle()
   }
 

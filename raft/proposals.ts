@@ -15,6 +15,7 @@ export class ProposalRefused extends Error {
 interface Proposal {
   readonly endOffset: number
   readonly term: number
+  readonly sinceMs: number
   resolve(endOffset: number): void
   reject(error: unknown): void
 }
@@ -33,18 +34,19 @@ export class Proposals {
     return new NotLeading('this node is about to lead, or to hand over')
   }
 
-  add(endOffset: number, term: number): Promise<number> {
+  add(endOffset: number, term: number, sinceMs: number): Promise<number> {
     assert(endOffset > (this.#waiting.at(-1)?.endOffset ?? -1), 'proposals follow each other')
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ endOffset, term, resolve, reject })
+      this.#waiting.push({ endOffset, term, sinceMs, resolve, reject })
     })
   }
 
   /** Applied, in a term that this member leads. */
-  applied(endOffset: number, term: number): void {
+  applied(endOffset: number, term: number, observe: (sinceMs: number) => void): void {
     let count = 0
     for (const proposal of this.#waiting) {
       if (proposal.endOffset > endOffset || proposal.term !== term) break
+      observe(proposal.sinceMs)
       proposal.resolve(proposal.endOffset)
       count++
     }

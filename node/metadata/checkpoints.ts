@@ -64,6 +64,9 @@ interface Incoming {
 
 export class Checkpoints {
   newest: Snapshot | undefined = undefined
+  /** The newest one can't be sent: another is needed. */
+  onDamaged: () => void = () => {}
+  #isDamaged = false
   readonly #disk: Disk
   readonly #logger: Logger
   readonly #directory: string
@@ -123,11 +126,21 @@ export class Checkpoints {
     if (this.#reading?.name !== name) {
       this.#reading?.file.close()
       this.#reading = { name, file: this.#disk.open(this.#path(name), 'read') }
+      this.#check(name, id)
     }
     const part = Buffer.alloc(lengthBytes)
     const length = this.#reading.file.read(part, 0, lengthBytes, position)
     assert(length === lengthBytes, 'a part lies within the file')
     return part
+  }
+
+  /** What is about to be sent. The receiver refuses what is damaged; here it is made anew. */
+  #check(name: string, id: SnapshotId): void {
+    const bytes = this.#disk.readFile(this.#path(name))
+    if (bytes.length === id.sizeBytes && crc32c(bytes) === id.checksum) return
+    this.#logger.error('A snapshot of the metadata is damaged: it is written anew.', { name })
+    this.#isDamaged = true
+    this.onDamaged()
   }
 
   /**
@@ -159,7 +172,8 @@ export class Checkpoints {
       throw error
     }
     file.close()
-    if (this.newest !== undefined && this.newest.endOffset >= id.endOffset) {
+    const newestEnd = this.newest?.endOffset ?? -1
+    if (newestEnd > id.endOffset || (newestEnd === id.endOffset && !this.#isDamaged)) {
       await this.#disk.remove(path)
       return false
     }
@@ -169,9 +183,14 @@ export class Checkpoints {
 
   async #adopt(path: string, snapshot: Snapshot): Promise<void> {
     const name = checkpointName(snapshot.endOffset, snapshot.term)
+    if (this.#reading?.name === name) {
+      this.#reading.file.close()
+      this.#reading = undefined
+    }
     this.#disk.rename(path, this.#path(name))
     await this.#disk.syncDirectory(this.#directory)
     this.newest = snapshot
+    this.#isDamaged = false
     for (const other of this.#disk.list(this.#directory)) {
       if (!NAME.test(other.name) || other.name >= name) continue
       if (this.#reading?.name === other.name) {

@@ -349,6 +349,30 @@ describe('node/metadata/raft-quorum: bad days', function () {
     await cluster.stopAll()
   })
 
+  it('a snapshot that is damaged where it is sent from is written anew', async () => {
+    const cluster = await agreed(13, { quorum: { snapshotBytes: 1000, retainedOffsets: 0 } })
+    const { world } = cluster
+    const { id, quorum } = await cluster.leads()
+    const away = cluster.voterIds.find((one) => one !== id)!
+    cluster.kill(away)
+    for (let number = 2; number < 40; number++) {
+      await world.complete(quorum.propose(topic(number)))
+    }
+    await world.runFor(200)
+    const directory = `${RAFT_DATA}/${METADATA_LOG}`
+    for (const one of cluster.running.keys()) {
+      const { disk } = cluster.host(one)
+      const file = disk.list(directory).find(({ name }) => name.endsWith('.checkpoint'))!
+      damage(cluster, one, `${directory}/${file.name}`)
+    }
+    await cluster.start(away)
+    const image = await cluster.converge(quorum.image.offset)
+    assert.equal(image.topics.size, 39)
+    const lines = [...cluster.running.keys()].flatMap((one) => cluster.host(one).logLines)
+    assert.ok(lines.some(({ message }) => message.includes('written anew')))
+    await cluster.stopAll()
+  })
+
   it('a full disk of one node: the others go on, and it catches up', async () => {
     for (const isLeader of [false, true]) {
       const cluster = await agreed(10)

@@ -23,6 +23,7 @@ import {
 } from '../../raft/driver.ts'
 import { type Entry, endOf, type Message, NO_MEMBER_ID } from '../../raft/messages.ts'
 import { DEFAULT_TIMING, type RaftTiming } from '../../raft/options.ts'
+import { RaftProbe } from '../../raft/probe.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
 import { ImageBuilder } from './apply.ts'
 import { entryCodec } from './control-records.ts'
@@ -103,6 +104,9 @@ export class RaftQuorum implements MetadataQuorum {
     this.#directoryId = options.directoryId
   }
 
+  /** Figures of the group. */
+  readonly raftProbe = new RaftProbe()
+
   /** For figures and maintenance; undefined before the start. */
   get log(): PartitionLog | undefined {
     return this.#storage?.log
@@ -148,6 +152,7 @@ export class RaftQuorum implements MetadataQuorum {
       throw new NotLeaderError('the node stopped')
     }
     this.#storage = storage
+    storage.checkpoints.onDamaged = () => this.#startSnapshot()
     this.#load(storage)
     const driver = this.#newDriver(storage)
     this.#driver = driver
@@ -202,6 +207,7 @@ export class RaftQuorum implements MetadataQuorum {
       transport,
       codec: entryCodec(() => clock.nowMs()),
       timing: this.#options.timing ?? {},
+      probe: this.raftProbe,
       machine: {
         apply: (entries) => this.#apply(entries),
         restore: async () => this.#restore(storage),
@@ -415,7 +421,11 @@ export class RaftQuorum implements MetadataQuorum {
 
   #snapshotIfDue(): void {
     const limit = this.#options.snapshotBytes ?? SNAPSHOT_BYTES
-    if (this.#bytesSinceSnapshot < limit || this.#isSnapshotting) return
+    if (this.#bytesSinceSnapshot >= limit) this.#startSnapshot()
+  }
+
+  #startSnapshot(): void {
+    if (this.#isSnapshotting) return
     this.#isSnapshotting = true
     this.#bytesSinceSnapshot = 0
     const work = this.#snapshot().finally(() => {
