@@ -208,7 +208,14 @@ async function found(http: number): Promise<number> {
 }
 
 /** One start with damage: what is served, what is said. */
-async function round(server: ServerProcess, flips: readonly Flip[], tally: Tally): Promise<void> {
+async function round(parts: {
+  readonly server: ServerProcess
+  readonly flips: readonly Flip[]
+  /** More of it, while the node runs. */
+  readonly flipMore: () => readonly Flip[]
+  readonly tally: Tally
+}): Promise<void> {
+  const { server, flips, flipMore, tally } = parts
   const where = flips
     .map(({ path, position }) => `${relative(server.dataDirectory, path)}@${position}`)
     .join(' ')
@@ -223,17 +230,26 @@ async function round(server: ServerProcess, flips: readonly Flip[], tally: Tally
     return
   }
   const damaged = new Set(flips.map(({ owner }) => owner))
-  let missing = 0
-  for (let partition = 0; partition < PARTITIONS; partition++) {
-    const reading = await readPartition(server.ports.kafka, partition)
-    for (const text of reading.faults) fault(text)
-    tally.refusedReads += reading.refused
-    missing += reading.missing
-    const mayLack = damaged.has(`${TOPIC}-${partition}`)
-    if (reading.missing > 0 && !mayLack) {
-      fault(`partition ${partition} was not damaged and lacks ${reading.missing} records`)
+  const readAll = async () => {
+    let lost = 0
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const reading = await readPartition(server.ports.kafka, partition)
+      for (const text of reading.faults) fault(text)
+      tally.refusedReads += reading.refused
+      lost += reading.missing
+      const mayLack = damaged.has(`${TOPIC}-${partition}`)
+      if (reading.missing > 0 && !mayLack) {
+        fault(`partition ${partition} was not damaged and lacks ${reading.missing} records`)
+      }
     }
+    return lost
   }
+  let missing = await readAll()
+  // The same under the running node, which has files open and indexes in memory.
+  const more = flipMore()
+  for (const { owner } of more) damaged.add(owner)
+  if (more.length > 0) missing += await readAll()
+  if (!server.isRunning) fault('the node ended while it was read')
   const isSaid = said() || (await found(server.ports.http)) > 0
   if (isSaid) tally.saidStarts++
   else tally.quietStarts++
@@ -283,7 +299,12 @@ async function main(): Promise<void> {
     for (const { path } of flips) {
       tally.byKind.set(kindOf(path), (tally.byKind.get(kindOf(path)) ?? 0) + 1)
     }
-    await round(server, flips, tally)
+    const flipMore = () => {
+      const more = choose(server.dataDirectory, start % 4 < 2 ? 3 : 0, random)
+      done += more.length
+      return more
+    }
+    await round({ server, flips, flipMore, tally })
     await server.kill()
     done += flips.length
     if (start % 10 === 9) print(`${done} flips, ${tally.faults.length} faults`)
