@@ -102,7 +102,7 @@ export class Mesh {
       clock,
       logger,
       self,
-      heardFrom: (nodeId) => this.peers.heardFrom(nodeId),
+      heardFrom: (remote) => this.peers.heardFrom(remote),
     })
     this.transport = new PeerRaftTransport({
       clock,
@@ -152,7 +152,7 @@ export class Mesh {
     this.server.routeStream(CLUSTER_SESSION, (remote, stream) => sessions.accept(remote, stream))
     this.#ends = [
       this.peers.onDead((nodeId, incarnationId) => {
-        quorum.peerIsDead(nodeId)
+        if (!this.transport.leadsAsAnother(nodeId, incarnationId)) quorum.peerIsDead(nodeId)
         if (isRegisteredAs(quorum.image, nodeId, incarnationId)) controller.nodeIsDead(nodeId)
       }),
       quorum.onApplied((image, { changedBrokers }) => {

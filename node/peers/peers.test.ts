@@ -370,6 +370,24 @@ function silenceTests(): void {
     assert.equal(first.peers.isUp(3), true)
   })
 
+  it('asks again when another process calls, before the silence of the first one shows', async () => {
+    const stage = simStage(SEED)
+    const { world } = stage
+    const nodes = await startNodes(stage, 3)
+    const first = nodes[0]!
+    const { port } = nodes[2]!.address
+    world.host('node-3').powerLoss()
+    await world.runFor(200)
+    assert.equal(first.peers.isUp(3), true)
+    const again = new StageNode(stage, 3, { life: 2 })
+    await again.serve(port)
+    again.peers.setNodes(new Map([[1, first.address]]))
+    const sinceMs = stage.monotonicMs()
+    await stage.until(() => first.dead.length > 0 && first.peers.isUp(3))
+    assert.ok(stage.monotonicMs() - sinceMs < 20)
+    assert.deepEqual(first.dead, [{ nodeId: 3, incarnationId: '3.1' }])
+  })
+
   it('keeps calling behind a cut, in both directions of it', async () => {
     const stage = simStage(SEED)
     const { world } = stage

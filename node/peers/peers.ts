@@ -124,9 +124,14 @@ export class Peers {
     return add(this.#downListeners, listener)
   }
 
-  /** A node has called us: it lives, so that it is worth calling it now. */
-  heardFrom(nodeId: number): void {
-    this.#links.get(nodeId)?.nudge()
+  /**
+   * A node has called us: it lives, so that it is worth calling it now. When another process of it
+   * answered our last call, that one may be gone without a word (a loss of power).
+   */
+  heardFrom({ nodeId, incarnationId }: RemoteNode): void {
+    const link = this.#links.get(nodeId)
+    if (link?.isUp !== true) link?.nudge()
+    else if (link.remote?.incarnationId !== incarnationId) link.suspect()
   }
 
   /** A message came from this node, which `leads` the quorum as it says. */

@@ -101,6 +101,16 @@ function transportTests(stage: () => Stage, members: () => Member[]): void {
     assert.equal(learner.arrived[0]!.message.type, 'append')
   })
 
+  it('knows when a new process of a node that died has taken the lead', async () => {
+    const [one, two] = members()
+    assert.equal(one!.transport.leadsAsAnother(2, '2.1'), false)
+    two!.transport.send(1, append(2, 1, 10))
+    await stage().until(() => one!.arrived.length === 1)
+    const asked = (incarnationId?: string) => one!.transport.leadsAsAnother(2, incarnationId)
+    assert.deepEqual([asked('2.0'), asked('2.1'), asked()], [true, false, false])
+    assert.equal(one!.transport.leadsAsAnother(3, '3.0'), false)
+  })
+
   it('keeps a bounded queue for a slow receiver, and goes on after it', async () => {
     const [one, two] = members()
     const count = 30

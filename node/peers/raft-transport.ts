@@ -35,6 +35,8 @@ export class PeerRaftTransport implements RaftTransport {
   readonly #parts: RaftTransportParts
   readonly #lines = new Map<number, Line>()
   #isFlushDue = false
+  /** The process that spoke as leader last; '' where its stream was ours. */
+  #leader = { nodeId: -1, incarnationId: '' }
 
   constructor(parts: RaftTransportParts) {
     this.#parts = parts
@@ -59,12 +61,22 @@ export class PeerRaftTransport implements RaftTransport {
     const line = this.#line(remote.nodeId)
     line.inbound = stream
     return {
-      onMessage: (bytes) => this.#arrived(remote.nodeId, bytes, stream),
+      onMessage: (bytes) => this.#arrived(remote, bytes, stream),
       onDrain() {},
       onClose() {
         if (line.inbound === stream) line.inbound = undefined
       },
     }
+  }
+
+  /**
+   * A process of this node has ended: has another one of the same node spoken as leader since?
+   * `incarnationId` undefined: whichever it was has ended.
+   */
+  leadsAsAnother(nodeId: number, incarnationId: string | undefined): boolean {
+    const { nodeId: leaderId, incarnationId: leader } = this.#leader
+    if (incarnationId === undefined || leaderId !== nodeId || leader === '') return false
+    return leader !== incarnationId
   }
 
   close(): void {
@@ -107,7 +119,7 @@ export class PeerRaftTransport implements RaftTransport {
     if (line.outbound !== undefined) return line.outbound
     if (!this.#parts.peers.isOpen(nodeId)) return line.inbound
     const stream = this.#parts.peers.peer(nodeId).stream(RAFT_EXCHANGE, {
-      onMessage: (bytes) => this.#arrived(nodeId, bytes, stream),
+      onMessage: (bytes) => this.#arrived({ nodeId, incarnationId: '' }, bytes, stream),
       onDrain: () => {
         line.isHeld = false
         this.#flushLine(nodeId, line)
@@ -122,7 +134,8 @@ export class PeerRaftTransport implements RaftTransport {
     return stream
   }
 
-  #arrived(nodeId: number, bytes: Buffer, stream: RpcStream): void {
+  #arrived(from: Speaker, bytes: Buffer, stream: RpcStream): void {
+    const { nodeId, incarnationId } = from
     try {
       let leads = false
       for (const encoded of raftFrame.decode(bytes).messages) {
@@ -130,6 +143,7 @@ export class PeerRaftTransport implements RaftTransport {
         leads ||= LEADERS_ONLY.has(message.type)
         this.#deliver(nodeId, message)
       }
+      if (leads) this.#leader = { nodeId, incarnationId }
       this.#parts.peers.heard(nodeId, leads)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
@@ -144,6 +158,8 @@ export class PeerRaftTransport implements RaftTransport {
     this.#parts.receive(nodeId, message)
   }
 }
+
+type Speaker = Pick<RemoteNode, 'nodeId' | 'incarnationId'>
 
 interface Line {
   queue: Message[]

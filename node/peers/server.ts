@@ -22,7 +22,7 @@ export interface PeerServerParts {
   readonly logger: Logger
   readonly self: SelfIdentity
   /** A node that fits has opened a stream. */
-  heardFrom(nodeId: number): void
+  heardFrom(remote: RemoteNode): void
   /** Open at once, of all nodes together and of who has not said hello yet. */
   readonly streamsMax?: number
 }
@@ -71,7 +71,7 @@ export class PeerServer implements RpcService {
       self,
       stream,
       accept: (remote) => {
-        this.#parts.heardFrom(remote.nodeId)
+        this.#parts.heardFrom(remote)
         return route(remote, stream)
       },
       onRefused: (reason) =>

@@ -110,7 +110,7 @@ export class StageNode {
       clock,
       logger,
       self: this.self,
-      heardFrom: (id) => this.peers.heardFrom(id),
+      heardFrom: (remote) => this.peers.heardFrom(remote),
     })
     this.peers.onDead((id, incarnationId) => this.dead.push({ nodeId: id, incarnationId }))
     this.peers.onUp(({ incarnationId }) => this.ups.push(incarnationId))
