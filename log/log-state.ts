@@ -77,6 +77,8 @@ export class LogState {
   savedRecoveryPoint = 0
   /** Found at the start; kept, said, not served. */
   damage: DamagedRange[] = []
+  /** Bytes of an unfinished write that the start cut off the end. */
+  cutBytes = 0
   /** Names were made or removed since the directory was synced. */
   isDirectoryDirty = false
   /** Offset of the newest snapshot file. */

@@ -175,6 +175,14 @@ export class PartitionLog implements CleanableLog {
   }
 
   /**
+   * Bytes that the start cut off the end as an unfinished write. Damage in the last records, above
+   * the recovery point, looks the same.
+   */
+  get cutBytes(): number {
+    return this.#state.cutBytes
+  }
+
+  /**
    * Leader append of the one batch in source[start, end): checked, deduplicated, given offsets and
    * the epoch. Nothing of `source` is kept; large batches may get their header fields in place.
    * Never throws for bad input; the outcome has Kafka's error code.

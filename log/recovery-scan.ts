@@ -264,6 +264,7 @@ class Tail {
     segment.nextOffset = offset
     probe.truncatedTails++
     probe.truncatedTailBytes += lostBytes
+    state.cutBytes += lostBytes
     const message = 'The end of a log was cut at an unfinished write.'
     logger.info(message, { ...state.fields(), offset, lostBytes })
   }

@@ -213,6 +213,7 @@ export class Node {
     links.endpoints = await listen(this.server, settings)
     await links.session.start()
     await partitions.settled()
+    await partitions.reportDoubts()
     links.session.ready()
     await links.session.whenUnfenced()
     store.startMaintenance((log) => partitions.find(log.topic, log.partition)?.highWatermark ?? 0)

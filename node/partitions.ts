@@ -35,6 +35,9 @@ import { ControllerIsr } from './replica-isr.ts'
 /** A small port to node/peers: streams that have proved who is at the other end. */
 export type ReplicaPeers = ReplicaTransport
 
+/** Reports under way together: the controller writes them as one batch. */
+const DOUBTS_AT_ONCE = 64
+
 /** How often produce requests that wait too long are looked for. */
 const SWEEP_MS = 25
 /** How often in-sync sets that may have to change are looked at. */
@@ -287,6 +290,41 @@ export class Partitions implements DataPort {
 
   find(topic: string, index: number): Partition | undefined {
     return this.#byName.get(topic)?.partitions[index]
+  }
+
+  /**
+   * Tells the controller which replicas may lack records, while this broker is fenced still. What a
+   * start cut off the end was most likely never acknowledged, but damage in the last records looks
+   * the same: a replica without that doubt is to lead, if there is one.
+   */
+  async reportDoubts(): Promise<void> {
+    const doubtful: Partition[] = []
+    for (const partition of this.all()) {
+      const replicas = this.#image.topics.get(partition.topic)?.partitions[partition.index]
+        ?.replicas
+      if (partition.log.cutBytes > 0 && replicas !== undefined && replicas.length > 1) {
+        doubtful.push(partition)
+      }
+    }
+    const report = async () => {
+      for (let one = doubtful.pop(); one !== undefined; one = doubtful.pop()) await this.#doubt(one)
+    }
+    await Promise.all(Array.from({ length: DOUBTS_AT_ONCE }, report))
+  }
+
+  async #doubt({ topic, topicId, index: partitionIndex }: Partition): Promise<void> {
+    const { nodeId: brokerId, controller, logger } = this.#parts
+    const where = { brokerId, brokerEpoch: this.#brokerEpoch, topicId, partitionIndex }
+    try {
+      await controller.reportFailedReplica({ ...where, leaderEpoch: -1, reason: 'damaged' })
+    } catch (error) {
+      // It serves all the same: most likely nothing is lost.
+      logger.info('The controller did not hear that the end of a log was cut.', {
+        topic,
+        partition: partitionIndex,
+        error: error instanceof Error ? error.message : String(error),
+      })
+    }
   }
 
   /** Ends waiting requests. The logs are the store's to close. */

@@ -61,7 +61,7 @@ export interface FailedReplica {
   readonly brokerEpoch: number
   readonly topicId: string
   readonly partitionIndex: number
-  /** As the broker knows it; a report from an older one is answered with FENCED_LEADER_EPOCH. */
+  /** As the broker knows it, -1 any; one from an older epoch is answered with FENCED_LEADER_EPOCH. */
   readonly leaderEpoch: number
   /**
    * `storage`: out of service until the broker registers again. `damaged`: bytes are wrong, and the

@@ -20,6 +20,9 @@ import { CHANGES_PER_BATCH } from './leadership.ts'
 import { changedPartition, changePartition, type PartitionRules } from './partition-change.ts'
 import type { MetadataRecord, RecordOf } from './records.ts'
 
+/** The replica has heard of no leader yet. */
+const ANY_EPOCH = -1
+
 export function decideFailedReplica(view: View, report: FailedReplica): Decision<number> {
   const { image } = view
   const nothing = (error: number) => ({ records: [], answer: error })
@@ -32,8 +35,10 @@ export function decideFailedReplica(view: View, report: FailedReplica): Decision
   if (partition?.replicas.includes(report.brokerId) !== true) {
     return nothing(UNKNOWN_TOPIC_OR_PARTITION)
   }
-  if (report.leaderEpoch < partition.leaderEpoch) return nothing(FENCED_LEADER_EPOCH)
-  if (report.leaderEpoch > partition.leaderEpoch) return nothing(NOT_CONTROLLER)
+  if (report.leaderEpoch !== ANY_EPOCH) {
+    if (report.leaderEpoch < partition.leaderEpoch) return nothing(FENCED_LEADER_EPOCH)
+    if (report.leaderEpoch > partition.leaderEpoch) return nothing(NOT_CONTROLLER)
+  }
   const rules = new ClusterRules(image, view.settings).of(topic.name)
   const record =
     report.reason === 'storage'
