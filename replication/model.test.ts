@@ -1,6 +1,6 @@
 import { ReplicationModel } from './testing/model.ts'
 
-const SEEDS = 40
+const SEEDS = 30
 
 describe('replication, at random', () => {
   for (const flush of ['group'] as const) {

@@ -310,7 +310,7 @@ export class TestCluster {
       const node = this.node(id)
       if (!node.isRunning) return true
       const partition = node.partitions[index]
-      if (partition === undefined || !isr.includes(id)) return false
+      if (partition === undefined || !isr.includes(id) || partition.isDamaged) return false
       return (
         partition.leaderEpoch === leader.leaderEpoch &&
         partition.logEndOffset === leader.logEndOffset &&

@@ -9,11 +9,12 @@
  * be, and the replicas are equal, byte for byte.
  */
 import { assert } from '../../base/assert.ts'
+import { CorruptionError } from '../../base/errors.ts'
 import { SimRandom } from '../../base/sim/random.ts'
 import { ReadPlan } from '../../log/partition-log.ts'
 import type { Partition } from '../partition.ts'
 import { TestCluster, type TestNode } from './cluster.ts'
-import { type Sent, send } from './records.ts'
+import { readAll, type Sent, send } from './records.ts'
 
 export interface ModelOptions {
   readonly seed: number
@@ -92,6 +93,9 @@ export class ReplicationModel {
       [3, () => this.#cut()],
       [5, () => this.cluster.world.links.healAll()],
       [2, () => this.#controllerMood()],
+      [2, () => this.#damage()],
+      [1, () => this.#fillDisk()],
+      [2, () => this.#makeRoom()],
     ]
     let draw = this.#random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
     for (const [weight, run] of steps) {
@@ -155,7 +159,9 @@ export class ReplicationModel {
 
   async #bootOne(): Promise<void> {
     const node = this.cluster.nodes.find(({ isRunning }) => !isRunning)
-    if (node !== undefined) await this.cluster.boot(node.nodeId)
+    if (node === undefined) return
+    node.host.disk.fault = () => undefined
+    await this.cluster.boot(node.nodeId)
   }
 
   #moveLeader(): void {
@@ -173,6 +179,56 @@ export class ReplicationModel {
     const { links } = this.cluster.world
     if (this.#random.below(2) === 0) links.cut(`n${from}`, `n${to}`)
     else links.cutOneWay(`n${from}`, `n${to}`)
+  }
+
+  /**
+   * One node's records may be damaged at a time, and not while others are away or behind: a record
+   * of which the only copy is damaged is lost, whatever anybody does.
+   */
+  #damage(): void {
+    const { nodes, controller } = this.cluster
+    const index = this.#random.below(PARTITIONS)
+    const { isr } = controller.partitions[index]!
+    if (isr.length < 3 || nodes.some((node) => !node.isRunning)) return
+    const all = nodes.map(({ partitions }) => partitions[index])
+    if (all.some((one) => one === undefined || one.isDamaged || one.isFailed)) return
+    const victim = nodes[this.#random.below(3)]!
+    const { log, highWatermark } = victim.partition(index)
+    const offset = log.logStartOffset + this.#random.below(Math.max(1, log.syncedOffset))
+    if (offset >= Math.min(log.syncedOffset, highWatermark)) return
+    const segments = victim.host.disk
+      .list(log.directory)
+      .filter(({ name }) => name.endsWith('.log') && Number.parseInt(name, 10) <= offset)
+    const path = `${log.directory}/${segments.at(-1)!.name}`
+    const sizeBytes = victim.host.disk.sizeOf(path)
+    if (sizeBytes < 100) return
+    victim.host.disk.flip(path, 80 + this.#random.below(sizeBytes - 90))
+    this.#scrub(victim.partition(index))
+  }
+
+  /** Reads all, and tells the partition of damage. A process that ends forgets what it was told. */
+  #scrub(partition: Partition): void {
+    try {
+      readAll(partition)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      partition.onCorruption(error)
+    }
+  }
+
+  #scrubAll(): void {
+    for (const node of this.cluster.nodes) {
+      for (const partition of node.partitions) this.#scrub(partition!)
+    }
+  }
+
+  #fillDisk(): void {
+    const { disk } = this.cluster.node(this.#random.below(3)).host
+    disk.fault = (operation) => (operation === 'write' ? 'ENOSPC' : undefined)
+  }
+
+  #makeRoom(): void {
+    for (const { host } of this.cluster.nodes) host.disk.fault = () => undefined
   }
 
   #controllerMood(): void {
@@ -231,10 +287,20 @@ export class ReplicationModel {
   async #heal(): Promise<void> {
     const { controller, world, nodes } = this.cluster
     world.links.healAll()
+    this.#makeRoom()
     controller.isReachable = true
     controller.losesAnswers = false
-    for (const node of nodes) if (!node.isRunning) await this.cluster.boot(node.nodeId)
+    for (const node of nodes) {
+      // A disk that was full while a log was cut: the log is out of service until a restart.
+      if (node.isRunning && node.partitions.some((one) => one?.isFailed === true)) {
+        node.kill()
+        controller.fence(node.nodeId)
+      }
+      if (!node.isRunning) await this.cluster.boot(node.nodeId)
+    }
     // Whoever was cut off, and fenced by nobody, is in sync again after this.
+    for (let index = 0; index < PARTITIONS; index++) await this.cluster.settled(index)
+    this.#scrubAll()
     for (let index = 0; index < PARTITIONS; index++) await this.cluster.settled(index)
     for (let index = 0; index < PARTITIONS; index++) {
       const leader = this.cluster.leaderOf(index)!

@@ -1,5 +1,6 @@
 /** Writing and reading records in tests of replication. */
 
+import { CorruptionError } from '../../base/errors.ts'
 import { AppendOutcome } from '../../log/outcome.ts'
 import { ReadPlan } from '../../log/partition-log.ts'
 import { decodeBatches, encodeBatch } from '../../log/records.ts'
@@ -48,7 +49,9 @@ export function readAll(
   const plan = new ReadPlan()
   for (let offset = partition.logStartOffset; offset < upTo; ) {
     partition.log.locate(offset, upTo, plan)
-    if (plan.error !== 0) throw new Error(`error ${plan.error} at ${offset}`)
+    if (plan.error !== 0) {
+      throw new CorruptionError(partition.log.directory, `error ${plan.error} at ${offset}`)
+    }
     const target = Buffer.alloc(Math.max(1 << 20, plan.firstBatchBytes))
     const bytes = partition.log.copy(plan, upTo, target, 0, target.length)
     if (bytes === 0) break
