@@ -6,7 +6,7 @@
  * counts for others is durable here first.
  */
 import { assert } from '../base/assert.ts'
-import { Election, isStranger, judgeVote } from './election.ts'
+import { Election } from './election.ts'
 import { Follower } from './follower.ts'
 import { Leader, type ProposalFault } from './leader.ts'
 import {
@@ -14,7 +14,6 @@ import {
   type Member,
   type Message,
   NO_MEMBER_ID,
-  type VoteMessage,
   type VoteResponseMessage,
 } from './messages.ts'
 import type { RaftOptions } from './options.ts'
@@ -23,17 +22,9 @@ import type { Ready } from './ready.ts'
 import { isSameSnapshot } from './sender.ts'
 import { type MessageBody, RaftState } from './state.ts'
 import type { Snapshot, Vote } from './storage.ts'
+import { Voting } from './voting.ts'
 
 type LeaderMessage = Extract<Message, { type: 'append' | 'heartbeat' | 'snapshot' }>
-
-interface DeferredVote {
-  readonly message: VoteMessage
-  readonly untilMs: number
-}
-
-/** How long a vote waits for a proof of the receiver's own. */
-const DEFERRED_MS = 300
-const DEFERRED_MAX = 8
 
 export class RaftCore {
   readonly state: RaftState
@@ -43,13 +34,14 @@ export class RaftCore {
   #deadlineMs: number
   /** The last known leader of this term. */
   #lastLeaderId = NO_MEMBER_ID
-  #deferred: DeferredVote[] = []
+  readonly #voting: Voting
   #savingVote: Vote | undefined = undefined
   #install: Snapshot | undefined = undefined
 
   constructor(options: RaftOptions, nowMs: number) {
     this.state = new RaftState(options, nowMs)
     this.#follower = new Follower(this.state)
+    this.#voting = this.#newVoting()
     this.#deadlineMs = nowMs + this.#startPatienceMs()
   }
 
@@ -191,7 +183,7 @@ export class RaftCore {
     const { state } = this
     assert(message.to === state.self.nodeId, 'a message for this member')
     if (message.from === state.self.nodeId) return
-    if (message.type === 'vote') this.#vote(message)
+    if (message.type === 'vote') this.#voting.asked(message)
     else if (message.type === 'vote-response') this.#voteResponse(message)
     else if (message.type === 'follow' || message.type === 'read') this.#request(message)
     else if (message.type === 'read-response') {
@@ -262,51 +254,22 @@ export class RaftCore {
     }
   }
 
-  #vote(message: VoteMessage): void {
-    const { state } = this
-    const isLeading = this.#leader?.hasQuorum ?? false
-    const refusal = judgeVote(state, message, isLeading)
-    if (refusal === 'lease') {
-      if (!isLeading && message.deadLeaderId === state.leaderId) this.#defer(message)
-      else if (message.isPreVote) this.#answerVote(message, refusal)
-      return
-    }
-    if (!message.isPreVote && message.term > state.term) {
-      const deadlineMs = this.#deadlineMs
-      this.#follow(message.term, NO_MEMBER_ID)
-      // Who can't win must not keep others from trying.
-      this.#deadlineMs = Math.min(this.#deadlineMs, deadlineMs)
-    }
-    if (refusal === '') {
-      // Two that ask at once would only hinder each other.
-      const waitMs = state.isLeaderDead ? this.#retryMs() : this.#patienceMs()
-      if (message.isPreVote) {
-        if (state.isLeaderDead) this.#deadlineMs = Math.max(this.#deadlineMs, state.nowMs + waitMs)
-      } else {
-        state.voteFor({ nodeId: message.from, directoryId: message.directoryId })
-        this.#deadlineMs = state.nowMs + waitMs
-      }
-    }
-    this.#answerVote(message, refusal)
-  }
-
-  #answerVote(message: VoteMessage, reason: VoteResponseMessage['refusal']): void {
-    const { isPreVote, from } = message
-    const isGranted = reason === ''
-    const refusal = !isGranted && isStranger(this.state, message) ? 'stranger' : reason
-    const term = isGranted ? message.term : this.state.term
-    this.state.send(from, { type: 'vote-response', isPreVote, isGranted, refusal }, term)
-  }
-
-  /** Somebody has proof that the leader is dead, this member has not: it looks for itself. */
-  #defer(message: VoteMessage): void {
-    const { state } = this
-    state.suspects.push(message.deadLeaderId)
-    this.#deferred = this.#deferred.filter((other) => {
-      return other.untilMs > state.nowMs && other.message.from !== message.from
+  #newVoting(): Voting {
+    return new Voting(this.state, {
+      isLeading: () => this.#leader?.hasQuorum ?? false,
+      enterTerm: (term) => {
+        const deadlineMs = this.#deadlineMs
+        this.#follow(term, NO_MEMBER_ID)
+        // Who can't win must not keep others from trying.
+        this.#deadlineMs = Math.min(this.#deadlineMs, deadlineMs)
+      },
+      standBack: (isPreVote) => {
+        const { isLeaderDead, nowMs } = this.state
+        const untilMs = nowMs + (isLeaderDead ? this.#retryMs() : this.#patienceMs())
+        if (!isPreVote) this.#deadlineMs = untilMs
+        else if (isLeaderDead) this.#deadlineMs = Math.max(this.#deadlineMs, untilMs)
+      },
     })
-    if (this.#deferred.length >= DEFERRED_MAX) return
-    this.#deferred.push({ message, untilMs: state.nowMs + DEFERRED_MS })
   }
 
   #voteResponse(message: VoteResponseMessage): void {
@@ -342,8 +305,6 @@ export class RaftCore {
     state.deadTerm = state.term
     state.deadUntilMs = nowMs + timing.electionTimeoutMinMs
     this.#setLeader(NO_MEMBER_ID)
-    const deferred = this.#deferred.filter(({ untilMs }) => untilMs > nowMs)
-    this.#deferred = []
     if (!isKnown && state.isVoter) {
       // One after the other, so that they do not take votes from each other.
       const others = voterIds(state.log.membership).filter((id) => id !== nodeId)
@@ -351,7 +312,7 @@ export class RaftCore {
       const waitMs = rank * timing.deadLeaderStaggerMs + random.below(10)
       this.#deadlineMs = Math.min(this.#deadlineMs, nowMs + waitMs)
     }
-    for (const { message } of deferred) this.step(message)
+    this.#voting.leaderIsDead()
   }
 
   // What users ask
@@ -394,9 +355,10 @@ export class RaftCore {
     }
     const { incoming } = this.#follower
     this.#follower.incoming = undefined
-    const { reads, suspects } = state
+    const { reads, suspects, losses } = state
     state.reads = []
     state.suspects = []
+    state.losses = []
     const install = this.#install
     this.#install = undefined
     return {
@@ -408,6 +370,7 @@ export class RaftCore {
       install,
       reads,
       suspects,
+      losses,
     }
   }
 

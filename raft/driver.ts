@@ -6,11 +6,13 @@
  * nothing is handled, only kept; promises of proposals are settled in the order of the log, after
  * the state machine has applied them.
  */
+import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import { RaftCore } from './core.ts'
+import { Handovers } from './handovers.ts'
 import {
   type Entry,
   endOf,
@@ -91,12 +93,6 @@ export interface DriverStatus {
 const APPLY_BYTES = 1024 * 1024
 const MAILBOX_BYTES_MAX = 32 * 1024 * 1024
 
-interface VoterChange {
-  readonly term: number
-  resolve(): void
-  reject(error: unknown): void
-}
-
 export class RaftDriver {
   readonly #options: DriverOptions
   readonly #timing: RaftTiming
@@ -116,8 +112,7 @@ export class RaftDriver {
   #syncing: Promise<void> | undefined = undefined
   readonly #underWay = new Set<Promise<void>>()
   #announced = { leads: false, term: -1, leaderId: NO_MEMBER_ID, leaderTerm: -1 }
-  #changes: VoterChange[] = []
-  #transfers: { resolve(): void; reject(error: unknown): void }[] = []
+  readonly #handovers = new Handovers()
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -224,7 +219,7 @@ export class RaftDriver {
     const fault = this.#isStopped ? 'the node stopped' : this.#core.transfer(nodeId)
     if (fault !== undefined) return Promise.reject(Proposals.refusal('transfer', fault))
     this.#schedule()
-    return new Promise((resolve, reject) => this.#transfers.push({ resolve, reject }))
+    return this.#handovers.transfer()
   }
 
   /** Resolves when the new voters are committed. */
@@ -235,8 +230,7 @@ export class RaftDriver {
     const fault = this.#core.changeVoters(voters)
     if (fault !== undefined) return Promise.reject(Proposals.refusal('voters', fault))
     this.#schedule()
-    const { term } = this.#core.state
-    return new Promise((resolve, reject) => this.#changes.push({ term, resolve, reject }))
+    return this.#handovers.change(this.#core.state.term)
   }
 
   /** On the leader: the others as it sees them. */
@@ -325,13 +319,18 @@ export class RaftDriver {
   }
 
   #handle(ready: Ready): void {
-    const { transport, onSuspect } = this.#options
+    const { transport, onSuspect, logger } = this.#options
     if (ready.vote !== undefined) this.#saveVote(ready.vote)
     this.probe.messagesSent += ready.messages.length
     for (const message of ready.messages) transport.send(message.to, message)
     if (ready.entries.length > 0) this.#append(ready.entries)
     for (const { context, offset } of ready.reads) this.#waits.readAnswered(context, offset)
     for (const nodeId of ready.suspects) onSuspect(nodeId)
+    for (const nodeId of ready.losses) {
+      logger.error('A node has lost metadata that it had acknowledged: it is sent again.', {
+        peer: nodeId,
+      })
+    }
     if (ready.truncateTo !== undefined) this.#truncate(ready.truncateTo)
     if (ready.incoming !== undefined) this.#receive(ready.incoming)
     if (ready.install !== undefined) this.#install(ready.install)
@@ -361,6 +360,7 @@ export class RaftDriver {
   #apply(entries: readonly Entry[]): void {
     this.#options.machine.apply(entries)
     const applied = endOf(entries.at(-1)!)
+    assert(entries[0]!.baseOffset === this.#core.state.log.applied, 'nothing is skipped')
     this.#core.applied(applied)
     // What was proposed by an earlier leadership is told by `announce`, which knows no more.
     this.probe.appliedEntries += entries.length
@@ -387,6 +387,7 @@ export class RaftDriver {
     if (!isDue || this.#syncing !== undefined || this.#isBlocked || this.#isStopped) return
     const { storage } = this.#options
     this.#syncing = this.#inBackground(storage.sync(), (endOffset) => {
+      assert(this.#syncing !== undefined, 'one sync at a time')
       this.#syncing = undefined
       this.#core.synced(endOffset)
     })
@@ -452,6 +453,7 @@ export class RaftDriver {
 
   /** Nothing else happens until it is done, but for the sync before it. */
   #block<T>(run: () => Promise<T>, then: (result: T) => void): void {
+    assert(!this.#isBlocked, 'the log is cut or replaced once at a time')
     this.#isBlocked = true
     const work = async () => {
       await this.#syncing
@@ -483,32 +485,7 @@ export class RaftDriver {
       this.probe.electionsWon++
       onLeadership(true, term)
     }
-    this.#settle()
-  }
-
-  #settle(): void {
-    const { leader, state } = this.#core
-    if (this.#transfers.length > 0) {
-      const isOver = leader !== undefined && leader.transferTo === NO_MEMBER_ID
-      const fault = Proposals.refusal('transfer', 'the other did not take over in time')
-      if (leader === undefined || isOver) {
-        for (const { resolve, reject } of this.#transfers.splice(0)) {
-          if (isOver) reject(fault)
-          else resolve()
-        }
-      }
-    }
-    if (this.#changes.length === 0) return
-    const { log, term } = state
-    const isDone = log.membership.outgoing.length === 0 && log.membershipEnd <= log.commit
-    this.#changes = this.#changes.filter((change) => {
-      if (leader === undefined && !isDone)
-        change.reject(new NotLeading('another node may lead now'))
-      else if (change.term !== term) change.reject(new NotLeading('another node led meanwhile'))
-      else if (isDone) change.resolve()
-      else return true
-      return false
-    })
+    this.#handovers.settle(this.#core)
   }
 
   #arm(): void {
@@ -544,7 +521,6 @@ export class RaftDriver {
     this.#options.onLeader(NO_MEMBER_ID, term)
     this.#proposals.fail(error)
     this.#waits.fail(error)
-    for (const { reject } of this.#changes.splice(0)) reject(error)
-    for (const { resolve } of this.#transfers.splice(0)) resolve()
+    this.#handovers.fail(error)
   }
 }

@@ -48,6 +48,8 @@ export class Election {
   answered(response: VoteResponseMessage): void {
     assert(response.isPreVote === this.isPreVote, 'an answer to what was asked')
     const { from, directoryId, isGranted, refusal } = response
+    assert(from !== this.#state.self.nodeId, 'nobody answers itself')
+    assert(isGranted === (refusal === ''), 'a refusal has a reason')
     if (this.#answers.get(from)?.isGranted === true) return
     this.#answers.set(from, { member: { nodeId: from, directoryId }, isGranted, refusal })
   }

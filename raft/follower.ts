@@ -28,6 +28,8 @@ export class Follower {
   append(message: AppendMessage): void {
     const { log, leaderId } = this.#state
     const { prevEnd, prevTerm, entries } = message
+    assert(message.from === leaderId, 'appends come from the leader')
+    assert(prevTerm <= message.term, 'no term is later than the leader')
     if (prevEnd < log.commit) {
       // Late, or a leader that knows less of this log than is committed.
       this.#isAnswerDue = true
@@ -78,6 +80,7 @@ export class Follower {
   }
 
   snapshot(message: SnapshotMessage): void {
+    assert(message.snapshot.term <= message.term, 'no term is later than the leader')
     const { log } = this.#state
     if (message.snapshot.endOffset <= log.commit) this.#isAnswerDue = true
     else this.incoming = message
@@ -85,6 +88,7 @@ export class Follower {
 
   /** The snapshot that was received is in force. */
   installed(): void {
+    assert(this.incoming === undefined, 'nothing comes meanwhile')
     this.#verifiedEnd = this.#state.log.commit
     this.#isAnswerDue = true
   }
@@ -102,6 +106,8 @@ export class Follower {
     const match = Math.min(this.#verifiedEnd, log.durableEnd)
     const isWhole = match === this.#verifiedEnd
     if (!isWhole && match <= this.#acknowledged) return
+    assert(match <= log.durableEnd && match <= log.endOffset, 'what is promised is durable')
+    assert(match >= this.#acknowledged, 'a promise is kept')
     this.#acknowledged = match
     this.#isAnswerDue = !isWhole
     this.#state.send(leaderId, {

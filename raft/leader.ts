@@ -125,6 +125,7 @@ export class Leader {
 
   #sendRound(): void {
     this.#round++
+    assert(this.#round > (this.#rounds.at(-1)?.round ?? 0), 'rounds are counted')
     this.#rounds.push({ round: this.#round, sentMs: this.#state.nowMs })
     this.#reads.begin(this.#round)
     this.sender.heartbeats(this.#round)
@@ -148,6 +149,8 @@ export class Leader {
 
   #append(kind: EntryKind, count: number, data: Buffer): void {
     const { log, term } = this.#state
+    assert(log.truncation === undefined, 'a leader does not cut its log')
+    assert(data.length > 0, 'an entry has bytes')
     const entry: Entry = { baseOffset: log.endOffset, count, term, kind, data }
     log.append(entry)
     this.#uncommitted.push({ endOffset: log.endOffset, bytes: data.length })
@@ -172,7 +175,9 @@ export class Leader {
         break
       }
       case 'heartbeat-response':
-        this.sender.heartbeatReturned(this.sender.heard(message), message)
+        if (!this.sender.heartbeatReturned(this.sender.heard(message), message)) {
+          this.#state.losses.push(message.from)
+        }
         this.#confirmRounds()
         break
       case 'snapshot-response':
@@ -199,6 +204,7 @@ export class Leader {
       const counts = progress !== undefined && progress.directoryId !== ''
       return counts && isSameMember(voter, progress.member) ? progress.match : 0
     })
+    assert(reached <= log.endOffset, 'nobody has what the leader has not')
     if (reached <= log.commit || log.termAt(reached) !== term) return
     log.commitTo(reached)
     while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.endOffset <= reached) {
@@ -279,6 +285,8 @@ export class Leader {
 
   #setMembership(membership: Membership): void {
     const { log, codec, term, self } = this.#state
+    assert(this.isTermCommitted, 'the leader has committed in its term')
+    assert(log.membershipEnd <= log.commit, 'one change at a time')
     this.#append('membership', 1, codec.encodeMembership(log.endOffset, term, membership))
     for (const id of voterIds(membership)) if (id !== self.nodeId) this.sender.add(id)
   }
@@ -313,6 +321,7 @@ export class Leader {
     if (progress === undefined || !isVoter(log.membership, progress.member)) {
       return nodeId === NO_MEMBER_ID ? 'no other voter is there' : `node ${nodeId} is no voter`
     }
+    assert(progress.nodeId !== this.#state.self.nodeId, 'to another')
     this.transferTo = progress.nodeId
     this.#transferDeadlineMs = nowMs + timing.electionTimeoutMinMs
     this.#continueTransfer()

@@ -85,6 +85,7 @@ export class Progress {
   }
 
   sendSnapshot(id: SnapshotId): void {
+    assert(id.endOffset > this.match, 'a snapshot brings something')
     this.state = 'snapshot'
     this.snapshot = id
     this.snapshotPosition = 0
@@ -113,6 +114,7 @@ export class Progress {
 
   /** All below `match` is durable there. True when that is news. */
   acknowledge(match: number): boolean {
+    assert(Number.isSafeInteger(match) && match >= 0, 'a position')
     const isNews = match > this.match
     if (isNews) this.match = match
     this.next = Math.max(this.next, this.match)

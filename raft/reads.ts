@@ -34,6 +34,7 @@ export class Reads {
   }
 
   begin(round: number): void {
+    assert(round > 0, 'rounds are counted from 1')
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
       const read = this.#waiting[i]!
       if (read.round >= 0) break

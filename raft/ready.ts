@@ -19,6 +19,8 @@ export interface Ready {
   readonly reads: readonly ReadAnswer[]
   /** Nodes to look at: somebody says that they are dead. */
   readonly suspects: readonly number[]
+  /** Nodes that have lost records which they had acknowledged; they are sent again. */
+  readonly losses: readonly number[]
 }
 
 export function isEmpty(ready: Ready): boolean {
@@ -30,6 +32,7 @@ export function isEmpty(ready: Ready): boolean {
     ready.incoming === undefined &&
     ready.install === undefined &&
     ready.reads.length === 0 &&
-    ready.suspects.length === 0
+    ready.suspects.length === 0 &&
+    ready.losses.length === 0
   )
 }

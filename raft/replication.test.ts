@@ -291,6 +291,21 @@ describe('raft/replication: what is acknowledged', () => {
   })
 })
 
+describe('raft/replication: a member that has lost what it acknowledged', () => {
+  it('is told apart, and gets it again', () => {
+    const group = new Group({ voters: [1, 2, 3] })
+    group.elect(1)
+    for (const text of ['a', 'b', 'c']) group.propose(1, text)
+    group.elapse(200)
+    group.get(3).storage.truncateNow(2)
+    group.restart(3)
+    group.elapse(400)
+    assert.deepEqual(group.get(1).losses, [3])
+    assert.deepEqual(group.get(2).losses, [])
+    assert.deepEqual(group.get(3).applied, ['a', 'b', 'c'])
+  })
+})
+
 describe('raft/replication: limits', () => {
   const leaderOf = (timing: Record<string, number>) => {
     const group = new Group({ voters: [1, 2], timing })

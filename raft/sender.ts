@@ -185,6 +185,7 @@ export class Sender {
     const hasMore = prevEnd < log.writtenEnd
     const entries = hasMore ? log.slice(prevEnd, log.writtenEnd, timing.messageBytes) : []
     const { commit } = log
+    assert(commit <= log.endOffset, 'a leader has what is committed')
     this.#state.send(progress.nodeId, { type: 'append', prevEnd, prevTerm, commit, entries })
     const last = entries.at(-1)
     const endOffset = last === undefined ? prevEnd : endOf(last)
@@ -208,6 +209,7 @@ export class Sender {
     assert(snapshot !== undefined, 'a snapshot does not vanish')
     if (!isSameSnapshot(progress.snapshot, snapshot)) progress.sendSnapshot(snapshot)
     const position = progress.snapshotPosition
+    assert(position <= snapshot.sizeBytes, 'no more than there is')
     const length = Math.min(timing.snapshotPartBytes, snapshot.sizeBytes - position)
     const { membership, endOffset, term, sizeBytes, checksum } = snapshot
     this.#state.send(progress.nodeId, {

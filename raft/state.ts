@@ -49,6 +49,8 @@ export class RaftState {
   reads: ReadAnswer[] = []
   /** Nodes that somebody else has proof are dead. */
   suspects: number[] = []
+  /** Members that have lost what they had acknowledged. */
+  losses: number[] = []
   readonly #bootstrapIds: readonly number[]
   readonly #mustBeListed: boolean
 
@@ -117,6 +119,7 @@ export class RaftState {
   }
 
   enterTerm(term: number): void {
+    assert(Number.isSafeInteger(term), 'a term is a number')
     assert(term > this.term, 'terms go forward')
     this.term = term
     this.voted = undefined

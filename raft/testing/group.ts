@@ -49,6 +49,7 @@ export class TestMember {
   readonly applied: string[] = []
   readonly reads: { context: number; offset: number }[] = []
   readonly suspects: number[] = []
+  readonly losses: number[] = []
   /** The disk is slow: nothing becomes durable until `store`. */
   isHeld = false
   heldVote: Vote | undefined = undefined
@@ -153,6 +154,7 @@ export class TestMember {
     if (ready.entries.length > 0) this.#append(ready.entries)
     this.reads.push(...ready.reads)
     this.suspects.push(...ready.suspects)
+    this.losses.push(...ready.losses)
     if (ready.truncateTo !== undefined) {
       this.storage.truncateNow(ready.truncateTo)
       this.core.truncated(ready.truncateTo)
