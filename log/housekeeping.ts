@@ -15,6 +15,7 @@ import type { LogState } from './log-state.ts'
 import { encodeSnapshot } from './producer-snapshot.ts'
 import { ensureSnapshots, rebuildSegment } from './rebuild.ts'
 import { expiredSegments, rollAfterMs } from './retention.ts'
+import type { Segment } from './segment.ts'
 import { removeIfThere, saveEpochs, snapshotOffsets, snapshotPath } from './segment-files.ts'
 
 /** A snapshot of the producers saves a start from reading more than this. */
@@ -63,11 +64,12 @@ export class Housekeeping {
 
   #expired(nowMs: number, highWatermark: number): number {
     const { segments, config, logStartOffset, savedRecoveryPoint } = this.#state
+    const isNew = (segment: Segment) => segment.isEmpty && !segment.isSealed
     const facts = segments.map((segment) => ({
       baseOffset: segment.baseOffset,
       nextOffset: segment.nextOffset,
       sizeBytes: segment.sizeBytes,
-      largestTimestampMs: segment.isEmpty ? nowMs : segment.largestTimestampMs(),
+      largestTimestampMs: isNew(segment) ? nowMs : segment.largestTimestampMs(),
     }))
     // Only what a start would not miss: see dropUnfounded in recovery.ts.
     const limit = Math.min(highWatermark, savedRecoveryPoint)

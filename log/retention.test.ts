@@ -44,6 +44,14 @@ describe('log/retention', () => {
     assert.equal(expiredSegments(segments(90, 90, 90, 90), compacted, LIMITS), 0)
   })
 
+  it('lets segments go that compaction emptied, and keeps an active one without records', () => {
+    const byAge = config({ retentionMs: 50 })
+    const emptied = segments(90, 90, 90, 90).map((segment, i) => {
+      return i === 0 || i === 2 || i === 3 ? { ...segment, sizeBytes: 0 } : segment
+    })
+    assert.equal(expiredSegments(emptied, byAge, LIMITS), 3)
+  })
+
   it('keeps what is not below the watermark', () => {
     const byAge = config({ retentionMs: 50 })
     for (const [highWatermark, count] of [

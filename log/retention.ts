@@ -28,7 +28,8 @@ export function expiredSegments(
   for (const segment of segments) excessBytes += segment.sizeBytes
   for (const segment of segments) {
     const isActive = count === segments.length - 1
-    if (segment.nextOffset > limits.highWatermark || segment.sizeBytes === 0) break
+    if (segment.nextOffset > limits.highWatermark) break
+    if (isActive && segment.sizeBytes === 0) break // compaction empties closed ones
     const isBelowStart = !isActive && segment.nextOffset <= limits.logStartOffset
     const isOld =
       config.isDeleted &&
