@@ -80,7 +80,10 @@ for (const [name, start] of [
     deathTests(() => scene)
     refusalTests(() => scene)
     if (name === 'gRPC') twinTests(() => scene)
-    else silenceTests()
+    else {
+      patienceTests(() => scene)
+      silenceTests()
+    }
   })
 }
 
@@ -212,16 +215,6 @@ function deathTests(scene: () => Scene): void {
     assert.equal(peers.isDead(2), true)
   })
 
-  it('says it again while nobody listens there', async () => {
-    const { stage } = scene()
-    const { dead, place } = scene().node(1)
-    await scene().node(3).end()
-    await stage.until(() => dead.length >= 2)
-    assert.ok(dead.every(({ nodeId }) => nodeId === 3))
-    const lines = place.lines.filter(({ message }) => /has ended/.test(message))
-    assert.equal(lines.length, 1)
-  })
-
   it('knows a node that comes back as another process', async () => {
     const { stage } = scene()
     const others = [scene().node(1), scene().node(2)]
@@ -280,6 +273,43 @@ function refusalTests(scene: () => Scene): void {
     assert.equal(fresh.peers.states()[0]?.remote?.clusterId, 'cluster-a')
   })
 
+  it('says that two nodes list different voters, and talks to both', async () => {
+    const { stage } = scene()
+    const first = scene().node(1)
+    first.voterIds.push(1, 2, 3)
+    const other = new StageNode(stage, 4)
+    other.voterIds.push(4, 1, 2)
+    await scene().add(other)
+    other.peers.setNodes(new Map([[1, first.address]]))
+    await stage.until(() => other.peers.isUp(1))
+    assert.ok(other.logged(/node 1 lists the voters 1, 2, 3, node 4 1, 2, 4: make controller/))
+  })
+
+  it('refuses a node that is not the one that was called', async () => {
+    const { stage } = scene()
+    const [first, second] = scene().nodes
+    first!.peers.setNodes(new Map([[7, second!.address]]))
+    await stage.until(() => first!.logged(/called node 7, and node 2 answered/))
+    assert.ok(second!.logged(/node 1 called node 7, and node 2 answered/))
+    assert.equal(first!.peers.isUp(7), false)
+    // And again only after a while.
+    const lines = first!.place.lines.filter(({ message }) => /refused/.test(message))
+    assert.equal(lines.length, 1)
+  })
+}
+
+/** What takes its time. */
+function patienceTests(scene: () => Scene): void {
+  it('says it again while nobody listens there', async () => {
+    const { stage } = scene()
+    const { dead, place } = scene().node(1)
+    await scene().node(3).end()
+    await stage.until(() => dead.length >= 2)
+    assert.ok(dead.every(({ nodeId }) => nodeId === 3))
+    const lines = place.lines.filter(({ message }) => /has ended/.test(message))
+    assert.equal(lines.length, 1)
+  })
+
   it('does not call in a tight loop who hangs up at once', async () => {
     const { stage } = scene()
     const { place, peers } = scene().node(1)
@@ -309,30 +339,6 @@ function refusalTests(scene: () => Scene): void {
     assert.ok(calls > 3 && calls <= 9, `${calls} calls`)
     peers.close()
     await stage.complete(server.close())
-  })
-
-  it('says that two nodes list different voters, and talks to both', async () => {
-    const { stage } = scene()
-    const first = scene().node(1)
-    first.voterIds.push(1, 2, 3)
-    const other = new StageNode(stage, 4)
-    other.voterIds.push(4, 1, 2)
-    await scene().add(other)
-    other.peers.setNodes(new Map([[1, first.address]]))
-    await stage.until(() => other.peers.isUp(1))
-    assert.ok(other.logged(/node 1 lists the voters 1, 2, 3, node 4 1, 2, 4: make controller/))
-  })
-
-  it('refuses a node that is not the one that was called', async () => {
-    const { stage } = scene()
-    const [first, second] = scene().nodes
-    first!.peers.setNodes(new Map([[7, second!.address]]))
-    await stage.until(() => first!.logged(/called node 7, and node 2 answered/))
-    assert.ok(second!.logged(/node 1 called node 7, and node 2 answered/))
-    assert.equal(first!.peers.isUp(7), false)
-    // And again only after a while.
-    const lines = first!.place.lines.filter(({ message }) => /refused/.test(message))
-    assert.equal(lines.length, 1)
   })
 }
 
