@@ -244,6 +244,23 @@ describe('log/partition-log', () => {
     }
   })
 
+  it('says how much it cut off its end, be it unfinished or damaged', async () => {
+    const bench = new Bench(5)
+    await bench.open()
+    for (let i = 0; i < 3; i++) bench.append(2, 20)
+    bench.log.write()
+    await bench.log.sync()
+    bench.disk.killProcess()
+    await bench.reopen(6)
+    assert.equal(bench.log.cutBytes, 0)
+    const path = `${DIRECTORY}/00000000000000000000.log`
+    bench.disk.flip(path, bench.disk.sizeOf(path) - 1)
+    bench.disk.killProcess()
+    await bench.reopen(4)
+    assert.equal(bench.log.logEndOffset, 4)
+    assert.ok(bench.log.cutBytes > 0)
+  })
+
   it('removes old segments by size, and starts where the rest begins', async () => {
     const bench = new Bench(4, { retentionBytes: 5000 })
     await bench.open()

@@ -162,6 +162,7 @@ describe('node/metadata/failed-replicas', () => {
     assert.deepEqual([fixture.partition('a').leader, fixture.partition('a').isr], [2, [2]])
     assert.equal(await report(fixture, 1, 'damaged', 0), 74)
     assert.equal(await report(fixture, 1, 'damaged', 9), 41)
+    assert.equal(await report(fixture, 1, 'damaged', -1), 0, 'in whatever epoch')
     assert.equal((await fixture.alterIsr('a', [1, 2])).errorCode, 0, 'repaired')
   })
 
