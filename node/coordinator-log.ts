@@ -10,8 +10,8 @@ import {
   KAFKA_STORAGE_ERROR,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   NOT_LEADER_OR_FOLLOWER,
-  type Partition,
-} from '../replication/partition.ts'
+} from '../replication/errors.ts'
+import type { Partition } from '../replication/partition.ts'
 import type { AckWaiter } from '../replication/waiters.ts'
 import type { AppendResult, CoordinatorLog } from './coordinator/log.ts'
 

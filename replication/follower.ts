@@ -6,7 +6,8 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Subscribe } from './messages.ts'
-import type { FollowLink, Partition } from './partition.ts'
+import type { Partition } from './partition.ts'
+import type { FollowLink } from './role.ts'
 
 /** The fetcher of a Followed. */
 export interface FollowerStream {

@@ -199,6 +199,19 @@ export class Leader {
     }
   }
 
+  /** Of the in-sync followers that are near and have the offset: the one with most; -1 none. */
+  furthestOf(isNear: (nodeId: number) => boolean, fetchOffset: number): number {
+    let best: RemoteReplica | undefined
+    for (const remote of this.#remotes) {
+      const { nodeId, position, logStartOffset } = remote
+      if (remote.feed === undefined || !isNear(nodeId)) continue
+      if (!this.isr.committed.includes(nodeId)) continue
+      if (position < fetchOffset || logStartOffset > fetchOffset) continue
+      if (best === undefined || position > best.position) best = remote
+    }
+    return best?.nodeId ?? -1
+  }
+
   /** Lowest log start of the replicas that count: what DeleteRecords waits for (KIP-107). */
   lowWatermark(ownLogStart: number): number {
     let lowest = ownLogStart

@@ -1,5 +1,7 @@
 /** ListOffsets for one partition: special timestamps and the search by time (KIP-79, 405, 734). */
+
 import type { PartitionLog } from '../log/partition-log.ts'
+import { OFFSET_NOT_AVAILABLE } from './errors.ts'
 
 export const LATEST = -1
 export const EARLIEST = -2
@@ -7,8 +9,6 @@ export const MAX_TIMESTAMP = -3
 export const EARLIEST_LOCAL = -4
 export const LATEST_TIERED = -5
 export const EARLIEST_PENDING_UPLOAD = -6
-
-const OFFSET_NOT_AVAILABLE = 78
 
 export interface ListedOffset {
   error: number

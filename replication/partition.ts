@@ -13,16 +13,20 @@ import type { Clock } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Flushable, Turn } from '../base/turn.ts'
-import {
-  attributesAt,
-  batchSizeAt,
-  CODEC_MASK,
-  leaderEpochAt,
-  RECORDS_AT,
-  recordCountAt,
-} from '../log/format.ts'
+import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
+import { type Admission, type Admitting, admit, checkEpochs, endOfEpoch } from './admission.ts'
 import { findDamage } from './damage.ts'
+import {
+  DUPLICATE_SEQUENCE_NUMBER,
+  FENCED_LEADER_EPOCH,
+  KAFKA_STORAGE_ERROR,
+  NOT_ENOUGH_REPLICAS,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  NOT_LEADER_OR_FOLLOWER,
+  REQUEST_TIMED_OUT,
+  UNKNOWN_LEADER_EPOCH,
+} from './errors.ts'
 import type { IsrPort } from './isr.ts'
 import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
@@ -30,17 +34,8 @@ import type { Subscribe } from './messages.ts'
 import type { ReplicationProbe } from './probe.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
 import { RepeatedLine } from './repeated-line.ts'
+import { type FollowLink, type Leadership, NOBODY } from './role.ts'
 import { type AckWaiter, AckWaiters } from './waiters.ts'
-
-export const OFFSET_OUT_OF_RANGE = 1
-export const NOT_LEADER_OR_FOLLOWER = 6
-export const REQUEST_TIMED_OUT = 7
-export const NOT_ENOUGH_REPLICAS = 19
-export const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20
-const DUPLICATE_SEQUENCE_NUMBER = 46
-export const KAFKA_STORAGE_ERROR = 56
-export const FENCED_LEADER_EPOCH = 74
-export const UNKNOWN_LEADER_EPOCH = 75
 
 /** A controller that is being replaced answers nobody for a while: that alone proves nothing. */
 const FORGOTTEN_AFTER_MS = 3000
@@ -53,37 +48,6 @@ export interface DataWaiter {
 }
 
 export type Isolation = 'uncommitted' | 'committed'
-
-/** Who leads, as the metadata image says. */
-export interface Leadership {
-  /** -1: nobody. */
-  readonly leaderId: number
-  readonly leaderEpoch: number
-  readonly partitionEpoch: number
-  readonly replicas: readonly number[]
-  readonly isr: readonly number[]
-}
-
-/** Whether a follower may go on from the end of its log. */
-export type Admission =
-  | { readonly kind: 'admitted'; readonly remote: RemoteReplica }
-  /** This node's metadata is behind the follower's. */
-  | { readonly kind: 'later' }
-  | { readonly kind: 'refused'; readonly error: number }
-  | { readonly kind: 'diverged'; readonly epoch: number; readonly endOffset: number }
-
-/** What a follower's fetcher hears of its replica, at the end of a turn. */
-export interface FollowLink {
-  /** The position or the log's start has moved. */
-  onProgress(): void
-  /** The end of the log has been cut, and can be told again. */
-  onCut(): void
-  /** The disk is full: the end of the log went back to what is written. */
-  onSetBack(): void
-  /** Records are damaged: out of the ISR first, then they are fetched again. */
-  onDamage(): void
-  onFailed(): void
-}
 
 export interface PartitionParts {
   readonly clock: Clock
@@ -335,41 +299,16 @@ export class Partition implements Flushable, Led {
     return clock.monotonicMs() < leaseUntilMs()
   }
 
-  /** May this follower go on from the end of its log? Its epochs are compared (KIP-101, 279, 595). */
+  /** May this follower go on from the end of its log? */
   admit(followerId: number, subscribe: Subscribe): Admission {
-    const { leaderEpoch } = this.#leadership
-    if (subscribe.leaderEpoch > leaderEpoch) return { kind: 'later' }
-    if (subscribe.leaderEpoch < leaderEpoch) {
-      return { kind: 'refused', error: FENCED_LEADER_EPOCH }
-    }
-    const leader = this.#leader
-    if (leader === undefined) {
-      const isComing = this.leaderId === this.#nodeId
-      return isComing ? { kind: 'later' } : { kind: 'refused', error: NOT_LEADER_OR_FOLLOWER }
-    }
-    // Nor may it make others cut what they have.
+    // Nor may a replica that is out of order make others cut what they have.
     const canServe = this.#failure === undefined && !this.#isUnfit
-    if (!canServe) return { kind: 'refused', error: KAFKA_STORAGE_ERROR }
-    const remote = leader.remote(followerId)
-    if (remote === undefined) return { kind: 'later' }
-    const { fetchOffset, lastEpoch } = subscribe
-    if (fetchOffset < this.logStartOffset) return { kind: 'refused', error: OFFSET_OUT_OF_RANGE }
-    if (lastEpoch >= 0) {
-      const { epoch, endOffset } = this.#endOfEpoch(lastEpoch)
-      if (epoch < lastEpoch || endOffset < fetchOffset) {
-        return { kind: 'diverged', epoch, endOffset }
-      }
-    }
-    if (fetchOffset > this.logEndOffset) return { kind: 'refused', error: OFFSET_OUT_OF_RANGE }
-    return { kind: 'admitted', remote }
+    return admit({ ...this.#roleAs(), canServe }, followerId, subscribe)
   }
 
-  /** As a leader, which also knows of the epochs in which nothing was written. */
-  #endOfEpoch(requested: number): { epoch: number; endOffset: number } {
-    const { latestEpoch, logEndOffset } = this.log
-    if (requested === this.leaderEpoch) return { epoch: requested, endOffset: logEndOffset }
-    if (requested < latestEpoch) return this.log.endOffsetForEpoch(requested)
-    return { epoch: latestEpoch, endOffset: logEndOffset }
+  #roleAs(): Pick<Admitting, 'log' | 'leader' | 'leaderEpoch' | 'isLeading'> {
+    const isLeading = this.leaderId === this.#nodeId
+    return { log: this.log, leader: this.#leader, leaderEpoch: this.leaderEpoch, isLeading }
   }
 
   attach(remote: RemoteReplica, feed: Feed, subscribe: Subscribe, brokerEpoch: number): void {
@@ -757,7 +696,9 @@ export class Partition implements Flushable, Led {
 
   endOffsetForEpoch(epoch: number) {
     const isOfLeader = this.#leader !== undefined && epoch <= this.leaderEpoch
-    return isOfLeader && epoch >= 0 ? this.#endOfEpoch(epoch) : this.log.endOffsetForEpoch(epoch)
+    return isOfLeader && epoch >= 0
+      ? endOfEpoch(this.log, this.leaderEpoch, epoch)
+      : this.log.endOffsetForEpoch(epoch)
   }
 
   epochForOffset(offset: number): number {
@@ -776,16 +717,8 @@ export class Partition implements Flushable, Led {
     const { rackOf } = this.#parts
     const leader = this.#leader
     if (leader === undefined || rackOf === undefined || rack === '') return -1
-    if (rackOf(this.#nodeId) === rack) return -1
-    let best: RemoteReplica | undefined
-    for (const remote of leader.remotes) {
-      const { nodeId, position, logStartOffset } = remote
-      const isNear = rackOf(nodeId) === rack && remote.feed !== undefined
-      if (!isNear || !leader.isr.committed.includes(nodeId)) continue
-      if (position < fetchOffset || logStartOffset > fetchOffset) continue
-      if (best === undefined || position > best.position) best = remote
-    }
-    return best?.nodeId ?? -1
+    const isNear = (nodeId: number) => rackOf(nodeId) === rack
+    return isNear(this.#nodeId) ? -1 : leader.furthestOf(isNear, fetchOffset)
   }
 
   /** Every replica that counts has deleted what is below (KIP-107); a follower knows its own. */
@@ -922,32 +855,6 @@ export class Partition implements Flushable, Led {
     // A reader may take itself out, or in again, while it is told.
     for (const reader of [...this.#readers]) reader.onData()
   }
-}
-
-/** The epoch of a batch is outside of its checksum: one that has not been yet is damage. */
-function checkEpochs(
-  source: Buffer,
-  start: number,
-  end: number,
-  leaderEpoch: number,
-  path: string,
-): void {
-  for (let at = start; at + RECORDS_AT <= end; ) {
-    if (leaderEpochAt(source, at) > leaderEpoch) {
-      throw new CorruptionError(path, 'a fetched batch is of an epoch that has not been')
-    }
-    const size = batchSizeAt(source, at)
-    if (size < RECORDS_AT) return // the log says what it thinks of that
-    at += size
-  }
-}
-
-const NOBODY: Leadership = {
-  leaderId: -1,
-  leaderEpoch: -1,
-  partitionEpoch: -1,
-  replicas: [],
-  isr: [],
 }
 
 function refuse(outcome: AppendOutcome, error: number): void {

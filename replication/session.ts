@@ -11,6 +11,7 @@ import type { Timer } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { RpcError, RpcStream, RpcStreamHandler } from '../base/rpc.ts'
 import type { Flushable } from '../base/turn.ts'
+import { KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE } from './errors.ts'
 import { MessageBuffers } from './message-buffers.ts'
 import {
   DATA_HEADER_BYTES,
@@ -22,7 +23,6 @@ import {
   type Subscribe,
   writeDataHeader,
 } from './messages.ts'
-import { KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE } from './partition.ts'
 import type { Parked, ReplicaService, ReplicaServiceParts } from './service.ts'
 import { type FeedStream, Subscription } from './subscription.ts'
 

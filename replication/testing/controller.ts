@@ -5,7 +5,7 @@
 import { assert } from '../../base/assert.ts'
 import type { SimWorld } from '../../base/sim/world.ts'
 import type { IsrChange, IsrVerdict } from '../isr.ts'
-import type { Leadership } from '../partition.ts'
+import type { Leadership } from '../role.ts'
 
 const FENCED_LEADER_EPOCH = 74
 const INVALID_UPDATE_VERSION = 95
