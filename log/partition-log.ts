@@ -401,8 +401,8 @@ export class PartitionLog implements CleanableLog {
   }
 
   /**
-   * Drops the batch that holds `offset` and all behind it: the log ends at that batch's base
-   * offset. Appends are refused until it resolves.
+   * Drops the batch that holds `offset` and all behind it: the log ends behind the batch before it,
+   * which may be below a gap. Appends are refused until it resolves.
    */
   async truncateTo(offset: number): Promise<void> {
     assert(offset >= this.#state.logStartOffset, 'a log is not cut before its start')

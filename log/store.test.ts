@@ -79,6 +79,11 @@ class Bench {
     this.log.write()
   }
 
+  async usedBytes(): Promise<number> {
+    const { sizeBytes, freeBytes } = await this.disk.space(ROOT)
+    return sizeBytes - freeBytes
+  }
+
   async sync(): Promise<void> {
     await this.complete(this.log.sync())
   }
@@ -162,6 +167,23 @@ describe('log/store', () => {
       await bench.complete(bench.store.close())
     }
     assert.ok(cut > 20, `${cut} compactions were cut`)
+  })
+
+  it('stops compacting on a full disk, loses nothing, and goes on when there is space', async () => {
+    const bench = await filled(5)
+    await bench.scheduler.runFor(10_000) // checkpoints
+    bench.disk.quotaBytes = await bench.complete(bench.usedBytes())
+    await bench.scheduler.runFor(30_000)
+    const { probe } = bench.store
+    assert.equal(probe.cleanings, 0)
+    assert.ok(probe.abandonedCleanings > 0)
+    assert.equal(probe.failedLogs + probe.uncleanableLogs, 0)
+    assert.equal(bench.records().length, 100)
+    bench.disk.quotaBytes = 2 ** 40
+    await bench.scheduler.runFor(30_000)
+    assert.equal(probe.cleanings, 1)
+    assert.deepEqual(bench.values(), NEWEST)
+    await bench.complete(bench.store.close())
   })
 
   it('leaves a log that it can not compact alone, and compacts the others', async () => {
