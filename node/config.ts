@@ -285,9 +285,10 @@ function checkProtocol(
       `listener ${name} has no protocol: add ${name}:PLAINTEXT to listener.security.protocol.map`,
     )
   }
-  if (protocol !== 'PLAINTEXT') {
+  const isPossible = protocol === 'PLAINTEXT' || (protocol === 'SSL' && controllers.has(name))
+  if (!isPossible) {
     throw new UserError(
-      `listener ${name} asks for ${protocol}, which this release does not have: ` +
+      `listener ${name} asks for ${protocol}, which this release does not have there: ` +
         `write ${name}:PLAINTEXT in listener.security.protocol.map`,
     )
   }

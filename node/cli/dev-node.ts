@@ -51,7 +51,7 @@ export class DevNode {
     mkdirSync(root, { recursive: true })
     writeFileSync(this.#file, settingsOf(plan, all))
     const level = process.env['ODRADEK_LOG_LEVEL'] ?? 'warn'
-    const main = fileURLToPath(new URL('../main.js', import.meta.url))
+    const main = fileURLToPath(new URL('../odradek.cjs', import.meta.url))
     const flags = settings.flatMap((text) => ['--set', text])
     this.#child = spawn(
       process.execPath,

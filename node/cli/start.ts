@@ -14,6 +14,7 @@ import { loadSettings, type Profile } from '../config/load.ts'
 import type { Settings } from '../config.ts'
 import { PrometheusMetrics } from '../metrics.ts'
 import { Node } from '../node.ts'
+import { nodeCertificates } from '../peers/ssl.ts'
 import { say } from './output.ts'
 import { asSentence } from './storage-sentence.ts'
 
@@ -23,6 +24,9 @@ export interface StartOptions {
   readonly logLevel: string
 }
 
+const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost', '::1']
+const DAY_MS = 86_400_000
+const EXPIRY_WARNING_DAYS = 30
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 const PROFILES: readonly Profile[] = ['dev', 'test', 'prod']
 
@@ -46,7 +50,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
   })
   const metrics = new PrometheusMetrics(realClock, { hasProcess: true })
   const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
-  const world = realWorld({ logger, metrics, rpc: new GrpcRpc({ clock: realClock }) })
+  const world = realWorld({ logger, metrics, rpc: rpcOf(settings, logger) })
   // What can't be read later can't be trusted later: a node that can't write its metadata ends.
   const onFatal = (error: unknown) => {
     say(`odradek: the node ends: ${error instanceof Error ? error.message : String(error)}`)
@@ -66,6 +70,27 @@ async function start(file: string, options: StartOptions): Promise<void> {
   world.logger.info('The node is ready.', { node: settings.nodeId, listeners: where })
   tellSystemd('READY=1')
   stopOnSignals(node, admin, metrics)
+}
+
+/** To other nodes: by certificates where the settings say so. */
+function rpcOf(settings: Settings, logger: Logger): GrpcRpc {
+  const nowMs = realClock.nowMs()
+  const read = (path: string) => readFileSync(path, 'utf8')
+  const certificates = nodeCertificates({ settings, read, nowMs })
+  if (certificates === undefined) {
+    const host = settings.controllerListener?.host ?? 'localhost'
+    if (!LOOPBACK.includes(host)) {
+      logger.warn('Nodes talk in the clear: whoever reaches the listener may pass for one.', {
+        host,
+      })
+    }
+    return new GrpcRpc({ clock: realClock })
+  }
+  const days = Math.floor((certificates.expiresAtMs - nowMs) / DAY_MS)
+  if (days < EXPIRY_WARNING_DAYS) {
+    logger.warn('The certificate of this node expires soon: make a new one.', { days })
+  }
+  return new GrpcRpc({ clock: realClock, certificates })
 }
 
 async function listenForHttp(settings: Settings, logger: Logger): Promise<AdminServer | undefined> {

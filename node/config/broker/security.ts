@@ -233,13 +233,13 @@ export const SECURITY_SETTINGS: readonly Setting[] = [
     'classes of the JVM can not be loaded.',
   ),
   bool('ssl.allow.dn.changes', false, null, LOW, FIXED).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   bool('ssl.allow.san.changes', false, null, LOW, FIXED).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   list('ssl.cipher.suites', '', anyList('null', 'duplicates'), MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   text(
     'ssl.client.auth',
@@ -247,66 +247,67 @@ export const SECURITY_SETTINGS: readonly Setting[] = [
     oneOf('required', 'requested', 'none'),
     MEDIUM,
     PER_BROKER,
-  ).hasNoEffect('this release does not encrypt connections.'),
+  ).hasNoEffect('connections of clients are not encrypted in this release.'),
   list(
     'ssl.enabled.protocols',
     'TLSv1.2,TLSv1.3',
     anyList('null', 'duplicates'),
     MEDIUM,
     PER_BROKER,
-  ).hasNoEffect('this release does not encrypt connections.'),
+  ).hasNoEffect('connections of clients are not encrypted in this release.'),
   text('ssl.endpoint.identification.algorithm', 'https', null, LOW, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   className('ssl.engine.factory.class', null, null, LOW, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
-  password('ssl.key.password', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  password('ssl.key.password', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: what the private key is encrypted with, if it is.',
   ),
   text('ssl.keymanager.algorithm', 'SunX509', null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
-  password('ssl.keystore.certificate.chain', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  password('ssl.keystore.certificate.chain', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: the certificate of this node and those between it and an authority, as PEM. It ' +
+      'names the node: odradek://CLUSTER-ID/nodes/NODE-ID.',
   ),
-  password('ssl.keystore.key', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  password('ssl.keystore.key', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: the private key of this node, as PEM.',
   ),
-  text('ssl.keystore.location', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  text('ssl.keystore.location', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: a file with the private key and the certificate of this node, as PEM.',
   ),
   password('ssl.keystore.password', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
-  text('ssl.keystore.type', 'JKS', null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  text('ssl.keystore.type', 'JKS', null, MEDIUM, PER_BROKER).is(
+    'Has to be PEM where the controller listener speaks SSL.',
   ),
   text('ssl.principal.mapping.rules', 'DEFAULT', null, LOW, FIXED).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   text('ssl.protocol', 'TLSv1.3', null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   text('ssl.provider', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   text('ssl.secure.random.implementation', null, null, LOW, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
   text('ssl.trustmanager.algorithm', 'PKIX', null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
-  password('ssl.truststore.certificates', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  password('ssl.truststore.certificates', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: the certificates of the authorities that are trusted, as PEM.',
   ),
-  text('ssl.truststore.location', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  text('ssl.truststore.location', null, null, MEDIUM, PER_BROKER).is(
+    'Between nodes: a file with the certificates of the authorities that are trusted, as PEM.',
   ),
   password('ssl.truststore.password', null, null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+    'connections of clients are not encrypted in this release.',
   ),
-  text('ssl.truststore.type', 'JKS', null, MEDIUM, PER_BROKER).hasNoEffect(
-    'this release does not encrypt connections.',
+  text('ssl.truststore.type', 'JKS', null, MEDIUM, PER_BROKER).is(
+    'Has to be PEM where the controller listener speaks SSL.',
   ),
 ]
