@@ -20,7 +20,13 @@ const { values } = parseArgs({
 const from = Number(values.from)
 const to = from + Number(values.seeds)
 let failures = 0
+let current = from
+process.on('unhandledRejection', (error) => {
+  process.stdout.write(`seed ${current}: ${error instanceof Error ? error.stack : error}\n`)
+  process.exit(1)
+})
 for (let seed = from; seed < to; seed++) {
+  current = seed
   const model = values.store ? new StoreModel(seed) : new ModelDriver(seed)
   try {
     await model.run(Number(values.store ? values.lives : values.steps))

@@ -193,6 +193,8 @@ export class StoreModel {
     if (log === undefined || expected === undefined || topic === 'compacted') return
     const offset = this.#random.between(log.logStartOffset, expected.endOffset)
     expected.floor = Math.max(0, offset - 4) // the base of the batch that holds it
+    // Retention may go past the offset meanwhile: then the log is emptied.
+    expected.isEmptying = topic === 'short'
     const life = this.#life
     this.#note(`truncate ${topic} to ${offset}`)
     log.write()
@@ -200,7 +202,9 @@ export class StoreModel {
     if (life !== this.#life) return
     assert.ok(log.logEndOffset <= offset && log.logEndOffset > offset - 4)
     expected.cut(log.logEndOffset)
+    expected.startOffset = log.logStartOffset
     expected.floor = undefined
+    expected.isEmptying = false
     expected.epoch++
     expected.durableOffset = expected.writtenOffset = Math.min(log.syncedOffset, expected.endOffset)
   }

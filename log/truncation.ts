@@ -22,6 +22,8 @@ import { forgetSaved } from './segment-indexes.ts'
 
 /** Under the log's lock, with nothing gathered. */
 export async function truncateLog(state: LogState, offset: number): Promise<void> {
+  // Retention may have passed by while this waited for the lock.
+  if (offset < state.segments[0]!.baseOffset) return truncateFully(state, offset)
   const { logger } = state.parts
   const found = new Found()
   const i = state.segmentIndexOf(offset)
