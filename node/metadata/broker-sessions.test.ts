@@ -180,6 +180,27 @@ describe('node/metadata/broker-sessions', () => {
     await fixture.scheduler.runUntil(() => fixture.broker(2).mayShutDown, 1000)
   })
 
+  it('keeps a broker that goes in an ISR that would be too small without it', async () => {
+    const flags = { 'min.insync.replicas': '2' }
+    const fixture = await ControllerFixture.start({ brokers: 3, flags })
+    await fixture.create('a', [1, 2, 3])
+    await fixture.kill(3)
+    await fixture.join(3)
+    assert.deepEqual(leadership(fixture, 'a').isr, [1, 2])
+    fixture.broker(2).wantsShutdown = true
+    await fixture.beat(2)
+    await fixture.scheduler.runFor(1000)
+    assert.deepEqual(leadership(fixture, 'a').isr, [1, 2])
+    assert.equal(fixture.broker(2).mayShutDown, false, 'broker 3 may be in sync soon')
+    assert.equal((await fixture.alterIsr('a', [1, 2, 3])).errorCode, 0)
+    assert.deepEqual(leadership(fixture, 'a').isr, [1, 3])
+    await fixture.scheduler.runUntil(() => fixture.broker(2).mayShutDown, 1000)
+    // Nobody else can come: there is nothing to wait for.
+    fixture.broker(1).wantsShutdown = true
+    await fixture.beat(1)
+    await fixture.scheduler.runUntil(() => fixture.broker(1).mayShutDown, 1000)
+  })
+
   it('lets the last broker go without a word', async () => {
     const fixture = await ControllerFixture.start({ brokers: 1 })
     await fixture.create('a', [1])

@@ -18,6 +18,7 @@ import type {
   UnregisterBrokerResponse,
 } from '../../kafka/api/64-unregister-broker.ts'
 import { BROKER_ID_NOT_REGISTERED, NONE } from '../../kafka/wire/errors.ts'
+import type { Settings } from '../config.ts'
 import { decideRegistration, unregistrationRecords } from './broker-registrations.ts'
 import {
   type BrokerProgress,
@@ -31,7 +32,7 @@ import { ClusterRules } from './cluster-rules.ts'
 import type { Decisions } from './decision.ts'
 import { offlineRecords } from './failed-replicas.ts'
 import { type BrokerImage, isActive, type MetadataImage } from './image.ts'
-import { hasMovableLeadership, someRepairs } from './leadership.ts'
+import { isNeeded, someRepairs } from './leadership.ts'
 import { Liveness } from './liveness.ts'
 import { NotLeaderError } from './quorum.ts'
 
@@ -41,13 +42,14 @@ export interface BrokerSessionsParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly sessionTimeoutMs: number
+  settings(): Settings
   /** Committed and applied here. */
   image(): MetadataImage
   /** A step failed for another reason than that this node does not lead. */
   onError(error: unknown): void
 }
 
-/** A shutdown whose leaderships have moved, and the metadata that says so. */
+/** A shutdown for which nobody waits any more, and the metadata that says so. */
 interface Departure {
   readonly epoch: number
   readonly offset: number
@@ -241,7 +243,10 @@ export class BrokerSessions {
     }
     let departure = this.#departures.get(broker.id)
     if (departure?.epoch !== broker.epoch) departure = undefined
-    if (departure === undefined && !hasMovableLeadership(image, broker.id)) {
+    if (isNeeded(new ClusterRules(image, this.#parts.settings()), broker.id)) {
+      departure = undefined
+      this.#departures.delete(broker.id)
+    } else if (departure === undefined) {
       departure = { epoch: broker.epoch, offset: image.offset }
       this.#departures.set(broker.id, departure)
     }

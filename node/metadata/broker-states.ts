@@ -12,7 +12,7 @@ import { replay } from './apply.ts'
 import { ClusterRules } from './cluster-rules.ts'
 import type { View } from './decision.ts'
 import { type BrokerImage, isActive, type MetadataImage } from './image.ts'
-import { hasMovableLeadership, someRepairs } from './leadership.ts'
+import { someRepairs } from './leadership.ts'
 import type { MetadataRecord, RecordOf } from './records.ts'
 
 /** What is to become of the broker that sent a heartbeat. */
@@ -22,7 +22,7 @@ export type Step = 'stay' | 'fence' | 'unfence' | 'depart' | 'leave'
 export interface BrokerProgress {
   /** The metadata that the slowest of the other active brokers has applied; -1 not known. */
   readonly slowestOffset: number
-  /** From this offset on the broker leads nothing that could move; undefined: it still does. */
+  /** From this offset on nobody needs the broker; undefined: somebody still does. */
   readonly departedOffset: number | undefined
 }
 
@@ -42,7 +42,6 @@ export function nextStep(
   // Nobody is there to take over, and nobody to notice: the next start finds all as it was.
   if (isAlone(image, broker.id)) return 'stay'
   if (!broker.isInControlledShutdown) return 'depart'
-  if (hasMovableLeadership(image, broker.id)) return 'stay'
   const { departedOffset, slowestOffset } = progress
   return departedOffset !== undefined && slowestOffset >= departedOffset ? 'leave' : 'stay'
 }

@@ -23,7 +23,7 @@ import { foundingRecords } from './founding.ts'
 import { EMPTY_IMAGE, type MetadataImage, type PartitionImage, type TopicImage } from './image.ts'
 import { checkImage, checkLeaders } from './invariants.ts'
 import { decideAlterPartition } from './isr-changes.ts'
-import { someRepairs } from './leadership.ts'
+import { isNeeded, someRepairs } from './leadership.ts'
 import { decideReassignments } from './reassignments.ts'
 import { decodeRecord, encodeRecord, type MetadataRecord } from './records.ts'
 import { idOf } from './testing.ts'
@@ -239,7 +239,9 @@ export class ControllerModel {
       offlineLogDirs: [],
       cordonedLogDirs: null,
     }
-    const progress = { departedOffset: 0, slowestOffset: this.image.offset }
+    const isHeld = isNeeded(new ClusterRules(this.image, this.#settings), broker.id)
+    const departedOffset = isHeld ? undefined : 0
+    const progress = { departedOffset, slowestOffset: this.image.offset }
     const next = nextStep(this.image, broker, heartbeat, progress)
     if (next !== step) return
     this.#write(stepRecords(this.#view, broker, next))

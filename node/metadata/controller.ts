@@ -96,6 +96,7 @@ export class Controller implements ControllerPort {
       logger,
       sessionTimeoutMs: parts.settings().number('broker.session.timeout.ms'),
       image: () => quorum.image,
+      settings: () => parts.settings(),
       onError: (error) => this.#onError(error),
     })
   }

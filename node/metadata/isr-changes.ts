@@ -98,6 +98,8 @@ function fault(
     if (id === leader) continue
     if (brokerEpoch !== -1 && image.brokers.get(id)?.epoch !== brokerEpoch)
       return INELIGIBLE_REPLICA
+    // About to go: it may stay, not come.
+    if (partition.isr.includes(id) && image.brokers.get(id)?.isFenced === false) continue
     // Not by the rules: a replica whose disk failed is well again when it has caught up.
     if (!isActive(image, id)) return INELIGIBLE_REPLICA
   }

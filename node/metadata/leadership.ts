@@ -4,7 +4,7 @@
  * in the middle finds the rest.
  */
 import type { ClusterRules } from './cluster-rules.ts'
-import { isActive, type MetadataImage, type PartitionImage, type TopicImage } from './image.ts'
+import type { MetadataImage, PartitionImage, TopicImage } from './image.ts'
 import { changePartition, type PartitionRules } from './partition-change.ts'
 import { type MetadataRecord, NO_LEADER } from './records.ts'
 
@@ -46,18 +46,27 @@ function isWell(partition: PartitionImage, rules: PartitionRules): boolean {
   return eligibleLeaderReplicas.length === 0 || (rules.isElrEnabled && isr.length < least)
 }
 
-/** Does the broker lead a partition that another replica could take over, now or soon? */
-export function hasMovableLeadership(image: MetadataImage, brokerId: number): boolean {
-  for (const topic of image.topics.values()) {
+/**
+ * Would the end of this broker take something away that others could give, now or soon? It leads a
+ * partition that another may lead, or is in an ISR that gets too small without it.
+ */
+export function isNeeded(rules: ClusterRules, brokerId: number): boolean {
+  for (const topic of rules.image.topics.values()) {
+    const ofTopic = rules.of(topic.name)
     for (const partition of topic.partitions) {
-      if (partition.leader === brokerId && isMovable(image, partition)) return true
+      if (isNeededIn(partition, ofTopic, brokerId)) return true
     }
   }
   return false
 }
 
-function isMovable(image: MetadataImage, partition: PartitionImage): boolean {
-  return partition.replicas.some((id) => id !== partition.leader && isActive(image, id))
+function isNeededIn(partition: PartitionImage, rules: PartitionRules, brokerId: number): boolean {
+  const { isr, leader, replicas } = partition
+  if (!isr.includes(brokerId)) return false
+  const others = replicas.filter((id) => id !== brokerId && rules.isActive(partition, id))
+  if (leader === brokerId && others.length > 0) return true
+  const least = Math.min(rules.minInsyncReplicas, replicas.length)
+  return isr.length - 1 < least && others.some((id) => !isr.includes(id))
 }
 
 /** Partitions that have no leader whom anybody could reach. */

@@ -121,7 +121,11 @@ describe('node/metadata/partition-change', () => {
     const alone = after(partition(), { isr: [1] }, { active: [2, 3], leaving: [1] })
     assert.equal(brief(alone), 'leader 1.5 isr 1 elr 2,3 last ')
     const caught = after(alone, { isr: [1, 3] }, { active: [2, 3], leaving: [1] })
-    assert.equal(brief(caught), 'leader 3.6 isr 3 elr 2,1 last ')
+    assert.equal(brief(caught), 'leader 3.6 isr 1,3 elr  last ', 'one alone would not suffice')
+    const enough = after(caught, { isr: [1, 3, 2] }, { active: [2, 3], leaving: [1] })
+    assert.equal(brief(enough), 'leader 3.6 isr 3,2 elr  last ')
+    const gone = after(caught, {}, { active: [2, 3] })
+    assert.equal(brief(gone), 'leader 3.6 isr 3 elr 1 last ')
   })
 
   it('elects any replica only where that is allowed, and marks it', () => {

@@ -5,8 +5,8 @@
  *
  * Kept, for every record:
  * - the leader is -1 or in the ISR, and ISR and ELR are apart and among the replicas;
- * - who is not active leaves the ISR, but for the one replica of a partition and for a leader about
- *   to go that nobody can replace yet;
+ * - who is not active leaves the ISR, but for the one replica of a partition, and for those about to
+ *   go without whom producers would be refused;
  * - whoever leaves the ISR while it is (or gets) smaller than the least that producers accept stays
  *   eligible (ELR, KIP-966): it has all that was acknowledged to acks=all;
  * - leaders come from the ISR, then from the ELR, then the last one that led, and only where a
@@ -147,6 +147,11 @@ class PartitionChange {
     return !this.#lost.has(id) && this.#rules.isActive(this.#seen, id)
   }
 
+  /** Perhaps not for long. Whoever is active serves. */
+  #isServing(id: number): boolean {
+    return !this.#lost.has(id) && this.#rules.isServing(this.#seen, id)
+  }
+
   /** KIP-455: done when all that are added are in sync, and somebody is left who can lead. */
   #completeReassignment(): void {
     if (this.#adding.length === 0 && this.#removing.length === 0) return
@@ -164,11 +169,10 @@ class PartitionChange {
   #shrink(): void {
     if (this.#isSole() || this.#isr.length === 0) return
     const active = this.#isr.filter((id) => this.#isActive(id))
-    const { leader } = this.#before
-    if (active.length > 0) this.#isr = active
-    else if (this.#isr.includes(leader) && this.#rules.isServing(this.#seen, leader)) {
-      this.#isr = [leader]
-    } else if (this.#rules.isElrEnabled) this.#isr = []
+    const serving = this.#isr.filter((id) => this.#isServing(id))
+    if (active.length >= this.#least()) this.#isr = active
+    else if (serving.length > 0) this.#isr = serving
+    else if (this.#rules.isElrEnabled) this.#isr = []
   }
 
   /**
@@ -197,7 +201,11 @@ class PartitionChange {
 
   /** Does the ISR suffice for an acknowledgement? Then those outside may lack what is acknowledged. */
   #isEnough(): boolean {
-    return this.#isr.length >= Math.min(this.#rules.minInsyncReplicas, this.#replicas.length)
+    return this.#isr.length >= this.#least()
+  }
+
+  #least(): number {
+    return Math.min(this.#rules.minInsyncReplicas, this.#replicas.length)
   }
 
   #elect(): void {
@@ -228,8 +236,7 @@ class PartitionChange {
     if (this.#target.election === 'preferred' && active.includes(first!)) return first
     if (inSync.includes(leader)) {
       if (active.includes(leader) || this.#isSole()) return leader
-      const isServing = this.#rules.isServing(this.#seen, leader) && !this.#lost.has(leader)
-      if (active.length === 0 && isServing) return leader
+      if (active.length === 0 && this.#isServing(leader)) return leader
     }
     return active[0] ?? this.#replicas.find((id) => this.#elr.includes(id) && this.#isActive(id))
   }
