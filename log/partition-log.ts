@@ -18,6 +18,7 @@ import type {
 } from './cleanable.ts'
 import { discard, prepareReplacement, Replacement, swapIn } from './compaction.ts'
 import type { LogConfig } from './config.ts'
+import { noteDoubt } from './doubt.ts'
 import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -75,8 +76,7 @@ export class PartitionLog implements CleanableLog {
 
   /**
    * Opens the log in its directory, which is made when missing. After an unclean stop what lies
-   * behind the recovery point is checked, and cut at the first unfinished batch. Rejects with
-   * StorageError.
+   * behind the recovery point is checked, and cut at the first unfinished batch.
    */
   static async open(options: LogOptions): Promise<PartitionLog> {
     return new PartitionLog(await openState(options))
@@ -276,6 +276,7 @@ export class PartitionLog implements CleanableLog {
     this.#failure = error
     if (this.#isClosed) return // its directory has gone
     this.#appender?.abandon()
+    noteDoubt(this.#state)
     const { parts } = this.#state
     parts.probe.failedLogs++
     parts.logger.error('A log is out of service: its storage failed.', {
@@ -402,7 +403,7 @@ export class PartitionLog implements CleanableLog {
 
   /**
    * Drops the batch that holds `offset` and all behind it: the log ends behind the batch before it,
-   * which may be below a gap. Appends are refused until it resolves.
+   * perhaps below a gap. Appends are refused meanwhile.
    */
   async truncateTo(offset: number): Promise<void> {
     assert(offset >= this.#state.logStartOffset, 'a log is not cut before its start')
@@ -422,7 +423,7 @@ export class PartitionLog implements CleanableLog {
     this.#isChanging = true
     try {
       await this.#lock.run(async () => {
-        // By name it would go on in the directory of the next log of this name.
+        // It would go on in the directory of the next log of this name.
         if (this.#isClosed) throw new StorageError('ENOENT', this.directory, 'truncate')
         await change()
       })

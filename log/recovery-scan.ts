@@ -5,6 +5,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Disk } from '../base/disk.ts'
+import { isDoubtful, settleDoubt, writeAgain } from './doubt.ts'
 import { leaderEpochAt, maxTimestampAt } from './format.ts'
 import type { LogOptions, LogState } from './log-state.ts'
 import { producersAt } from './rebuild.ts'
@@ -57,7 +58,10 @@ export async function recoverTail(
   for (const offset of listing.snapshots) {
     if (offset > state.logEndOffset) await removeIfThere(state, snapshotPath(state, offset))
   }
+  const mustWriteAgain = isDoubtful(state)
+  if (mustWriteAgain) writeAgain(state, start.segmentIndex, start.position)
   await syncAll(state, start.segmentIndex)
+  if (mustWriteAgain) await settleDoubt(state)
   state.syncedOffset = state.logEndOffset
 }
 

@@ -7,6 +7,7 @@
 import { assert } from '../base/assert.ts'
 import { StorageError } from '../base/errors.ts'
 import { LEADER_EPOCHS, readChecked } from './checkpoints.ts'
+import { isDoubtful, noteDoubt } from './doubt.ts'
 import { LogShared } from './files.ts'
 import { type LogOptions, LogState, type NewLogOptions } from './log-state.ts'
 import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
@@ -40,11 +41,16 @@ export async function openState(options: LogOptions): Promise<LogState> {
   makeSegments(state, listing, options)
   await dropUnfounded(state, options)
   loadEpochs(state)
-  if (options.isCleanShutdown && openClean(state, listing, options)) {
+  if (options.isCleanShutdown && !isDoubtful(state) && openClean(state, listing, options)) {
     state.syncedOffset = state.logEndOffset
   } else {
     const startedMs = clock.monotonicMs()
-    await recoverTail(state, options, listing)
+    try {
+      await recoverTail(state, options, listing)
+    } catch (error) {
+      if (error instanceof StorageError) noteDoubt(state)
+      throw error
+    }
     probe.recoveredLogs++
     probe.recoverySeconds.observe((clock.monotonicMs() - startedMs) / 1000)
   }

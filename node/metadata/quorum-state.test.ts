@@ -60,9 +60,22 @@ describe('node/metadata/quorum-state', () => {
       state.close()
       damage(disk, slot * SLOT_BYTES + 21)
       assert.deepEqual(await read(disk), { term: 4, votedId: 1 })
-      damage(disk, (1 - slot) * SLOT_BYTES + 21)
+      for (const both of [0, 1]) damage(disk, both * SLOT_BYTES + 21)
       await assert.rejects(read(disk), CorruptionError)
     }
+  })
+
+  it('has a vote on the device that it found in the page cache only', async () => {
+    const disk = await newDisk(3)
+    const state = await QuorumState.open(disk, '/data')
+    await state.save(vote(4))
+    disk.fault = (operation) => (operation === 'sync' ? 'EIO' : undefined)
+    await assert.rejects(state.save(vote(5)))
+    disk.fault = () => undefined
+    disk.killProcess()
+    assert.deepEqual(await read(disk), { term: 5, votedId: 1 })
+    disk.powerLoss()
+    assert.deepEqual(await read(disk), { term: 5, votedId: 1 })
   })
 
   it('after a power loss at any write has the old vote or the new one', async () => {

@@ -96,7 +96,11 @@ export class QuorumState {
       file.close()
       throw new CorruptionError(path, 'neither slot can be read: this node must not vote')
     }
-    return new QuorumState(file, newest)
+    // The sync of the process before this one may have failed: then readers see a vote that the
+    // device does not have, and that no later sync would bring there. Written again, it is durable.
+    const state = new QuorumState(file, newest)
+    await state.#write({ ...newest, sequence: newest.sequence + 1 })
+    return state
   }
 
   get vote(): Vote {
