@@ -107,6 +107,8 @@ export class RaftDriver {
   /** The log is being cut or replaced. */
   #isBlocked = false
   #isStopped = false
+  /** The last append found no room. */
+  #isFull = false
   #timer: Timer | undefined = undefined
   #timerMs = 0
   #syncing: Promise<void> | undefined = undefined
@@ -344,6 +346,8 @@ export class RaftDriver {
       this.#appendedInPart(entries, error)
       return
     }
+    if (this.#isFull) this.#options.logger.info('The disk of the metadata has room again.')
+    this.#isFull = false
     this.probe.appendedEntries += entries.length
     for (const { data } of entries) this.probe.appendedBytes += data.length
     this.#core.written(entries)
@@ -351,6 +355,12 @@ export class RaftDriver {
 
   /** The disk is full: what it did not take is refused, and the member goes on. */
   #appendedInPart(entries: readonly Entry[], error: StorageFull): void {
+    if (!this.#isFull) {
+      this.#options.logger.warn('The disk of the metadata is full: nothing is appended.', {
+        error: String(error.cause ?? error),
+      })
+    }
+    this.#isFull = true
     const kept = entries.filter((entry) => endOf(entry) <= error.endOffset)
     if (kept.length > 0) this.#core.written(kept)
     this.#core.refused(error.endOffset)

@@ -214,7 +214,8 @@ export class RaftQuorum implements MetadataQuorum {
       },
       onLeadership: (leads, term) => this.#onLeadership(leads, term),
       onLeader: (leaderId, term) => {
-        logger.info('The leader of the metadata quorum changed.', { leaderId, term })
+        if (leaderId === NO_MEMBER_ID) logger.debug('No leader of the metadata is known.', { term })
+        else logger.info('The leader of the metadata quorum changed.', { leaderId, term })
       },
       onSuspect: this.#options.onSuspect,
       onFatal: (error) => this.#onFatal(error),
