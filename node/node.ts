@@ -90,6 +90,7 @@ export class Node {
         settingsOf: (topic) => settingsOf(topic, links),
         peers: links.replicaTransport(),
         controller: client,
+        throttleRate: () => current().number('leader.replication.throttled.rate'),
         isRackAware: () => settings.optionalText('replica.selector.class') !== null,
         leaseUntilMs: () => links.session.lease.untilMs,
         lagMaxMs: () => current().number('replica.lag.time.max.ms'),

@@ -52,6 +52,8 @@ export const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
 export interface TopicSettings {
   readonly log: LogConfig
   readonly minInsyncReplicas: number
+  /** `leader.replication.throttled.replicas`: `*`, or `partition:broker`. */
+  readonly throttledReplicas?: readonly string[]
 }
 
 /** Hears of each partition that this node begins or ceases to lead. */
@@ -73,6 +75,8 @@ export interface PartitionsParts {
   readonly controller: Pick<ControllerPort, 'alterPartition' | 'reportFailedReplica'>
   /** `replica.lag.time.max.ms`, as it is now. */
   lagMaxMs(): number
+  /** `leader.replication.throttled.rate`, as it is now; undefined: no limit. */
+  throttleRate?(): number | undefined
   /** Readers are sent to replicas in their rack (KIP-392). */
   isRackAware?(): boolean
   /** See `PartitionParts`: how long this node is sure to lead what it leads. */
@@ -89,6 +93,7 @@ class HostedTopic implements TopicPort {
   readonly id: string
   readonly isInternal: boolean
   partitionCount = 0
+  throttledReplicas: readonly string[] = []
   readonly partitions: (Partition | undefined)[] = []
   isRemoved = false
 
@@ -165,6 +170,11 @@ export class Partitions implements DataPort {
       logger,
       probe,
       find: (topicId, index) => this.#byId.get(topicId)?.partitions[index],
+      throttleRate: () => parts.throttleRate?.(),
+      isThrottled: ({ topicId, index }) => {
+        const throttled = this.#byId.get(topicId)?.throttledReplicas ?? []
+        return throttled[0] === '*' || throttled.includes(`${index}:${nodeId}`)
+      },
     })
   }
 
@@ -342,6 +352,7 @@ export class Partitions implements DataPort {
   #host(topic: TopicImage): void {
     const hosted = new HostedTopic(topic.name, topic.id)
     hosted.partitionCount = topic.partitions.length
+    hosted.throttledReplicas = this.#parts.settingsOf(topic.name).throttledReplicas ?? []
     this.#byName.set(topic.name, hosted)
     this.#byId.set(topic.id, hosted)
     for (const partition of topic.partitions) this.#update(hosted, partition)
@@ -526,6 +537,7 @@ export class Partitions implements DataPort {
     const hosted = this.#byName.get(name)
     if (hosted === undefined) return
     const settings = this.#parts.settingsOf(name)
+    hosted.throttledReplicas = settings.throttledReplicas ?? []
     for (const partition of hosted.partitions) {
       if (partition === undefined) continue
       partition.log.updateConfig(settings.log)

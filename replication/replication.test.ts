@@ -241,6 +241,28 @@ describe('replication', () => {
     assert.equal(cluster.node(2).partition(0).logEndOffset, 6000)
   })
 
+  it('holds back who has to catch up, and nobody else, where it is throttled (KIP-73)', async () => {
+    const cluster = await TestCluster.start({ seed: 26 })
+    cluster.node(2).kill()
+    cluster.controller.fence(2)
+    const leader = cluster.leaderOf()!
+    const bulk = Array.from({ length: 100 }, (_, i) => `${i} ${'z'.repeat(1000)}`)
+    for (let i = 0; i < 20; i++) assert.equal(await acked(cluster, send(leader, bulk)), 0)
+    cluster.throttleRate = 1_000_000
+    await cluster.boot(2)
+    const beganMs = cluster.world.scheduler.nowMs
+    await cluster.run(500)
+    const behind = cluster.node(2).partition().logEndOffset
+    assert.ok(behind > 300 && behind < 900, `${behind} of 2000 after half a second`)
+    // The follower that keeps up is not held back.
+    const sentMs = cluster.world.scheduler.nowMs
+    assert.equal(await acked(cluster, send(leader, ['a'])), 0)
+    assert.ok(cluster.world.scheduler.nowMs - sentMs < 30)
+    await cluster.settled()
+    const tookMs = cluster.world.scheduler.nowMs - beganMs
+    assert.ok(tookMs > 1500 && tookMs < 3000, `${tookMs} ms for 2 MB`)
+  })
+
   it('starts a follower anew whose log ends before the leader begins', async () => {
     const cluster = await TestCluster.start({ seed: 16, config: { segmentBytes: 200 } })
     const leader = cluster.leaderOf()!

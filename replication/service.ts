@@ -10,6 +10,7 @@ import type { Subscribe } from './messages.ts'
 import type { Partition } from './partition.ts'
 import type { ReplicationProbe } from './probe.ts'
 import { FollowerSession } from './session.ts'
+import { Throttle } from './throttle.ts'
 
 export interface ReplicaServiceParts {
   readonly clock: Clock
@@ -18,6 +19,9 @@ export interface ReplicaServiceParts {
   readonly probe: ReplicationProbe
   /** The replica of this node; undefined when it has none (yet). */
   find(topicId: string, index: number): Partition | undefined
+  /** Bytes a second for followers that catch up with throttled replicas; no limit when undefined. */
+  throttleRate?(): number | undefined
+  isThrottled?(partition: Partition): boolean
 }
 
 /** A subscription that waits for this node's metadata to catch up with the follower's. */
@@ -28,6 +32,8 @@ export interface Parked {
 
 export class ReplicaService {
   readonly #parts: ReplicaServiceParts
+  /** Of all followers of this node together. */
+  readonly throttle: Throttle
   readonly #sessions = new Set<FollowerSession>()
   /** The latest of each follower. */
   readonly #latest = new Map<number, FollowerSession>()
@@ -36,6 +42,8 @@ export class ReplicaService {
 
   constructor(parts: ReplicaServiceParts) {
     this.#parts = parts
+    const rate = () => parts.throttleRate?.() ?? Number.MAX_SAFE_INTEGER
+    this.throttle = new Throttle(parts.clock, rate)
   }
 
   get parts(): ReplicaServiceParts {

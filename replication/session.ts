@@ -85,6 +85,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #isReading = false
   #isClosed = false
   #watermarkTimer: Timer | undefined
+  #throttleTimer: Timer | undefined
 
   constructor(service: ReplicaService, stream: RpcStream, provenId: number | undefined) {
     this.#service = service
@@ -117,6 +118,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     if (this.#isClosed) return
     this.#isClosed = true
     this.#watermarkTimer?.cancel()
+    this.#throttleTimer?.cancel()
     for (const subscription of [...this.#subscriptions.values()]) this.#drop(subscription, false)
     for (const parked of this.#parked.values()) this.#service.unpark(parked)
     this.#parked.clear()
@@ -296,7 +298,9 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     for (let left = row.size; left > 0 && recordBytes < room; left--) {
       const subscription = row.shift()!
       subscription.isQueued = false
-      if (subscription.isOver || !this.#locate(subscription)) continue
+      if (subscription.isOver) continue
+      if (row === this.#behind && this.#isHeldBack(subscription)) continue
+      if (!this.#locate(subscription)) continue
       const { plan } = subscription
       const wantedBytes = Math.max(
         Math.min(plan.availableBytes, SHARE_BYTES, room - recordBytes),
@@ -315,6 +319,20 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       recordBytes += wantedBytes
     }
     return recordBytes
+  }
+
+  /** It waits until it may be sent more. */
+  #isHeldBack(subscription: Subscription): boolean {
+    const { throttle } = this.#service
+    if (this.#parts.isThrottled?.(subscription.partition) !== true || throttle.isOpen()) {
+      return false
+    }
+    this.#putBack(subscription, this.#behind)
+    this.#throttleTimer ??= this.#parts.clock.after(throttle.waitMs(), () => {
+      this.#throttleTimer = undefined
+      this.#wake()
+    })
+    return true
   }
 
   #putBack(subscription: Subscription, row: Row): void {
@@ -397,6 +415,9 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     const { highWatermark, logStartOffset } = partition
     subscription.toldWatermark = highWatermark
     subscription.toldLogStart = logStartOffset
+    if (this.#parts.isThrottled?.(partition) === true && !subscription.isLive) {
+      this.#service.throttle.spend(recordBytes)
+    }
     writeDataHeader(message, at, { handle, highWatermark, logStartOffset, recordBytes })
   }
 

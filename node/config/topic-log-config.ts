@@ -9,6 +9,7 @@ import { parseValue } from './validators.ts'
 export interface TopicValues {
   readonly log: LogConfig
   readonly minInsyncReplicas: number
+  readonly throttledReplicas: readonly string[]
 }
 
 const byName = new Map(TOPIC_SETTINGS.map((setting) => [setting.name, setting]))
@@ -91,5 +92,7 @@ export function topicLogConfig(
     flushMs: number('flush.ms'),
     flushMessages: number('flush.messages'),
   }
-  return { log, minInsyncReplicas: number('min.insync.replicas') }
+  const throttledReplicas = raw('leader.replication.throttled.replicas')
+  assert(Array.isArray(throttledReplicas), 'throttled replicas are a list')
+  return { log, minInsyncReplicas: number('min.insync.replicas'), throttledReplicas }
 }

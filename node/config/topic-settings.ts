@@ -76,8 +76,9 @@ const KAFKA_TOPIC_SETTINGS: readonly Setting[] = [
   int('internal.segment.bytes', null, null, MEDIUM, CLUSTER).hasNoEffect('segment.bytes decides.', {
     isInternal: true,
   }),
-  list('leader.replication.throttled.replicas', '', throttledReplicas, MEDIUM, CLUSTER).hasNoEffect(
-    'this release has no quotas.',
+  list('leader.replication.throttled.replicas', '', throttledReplicas, MEDIUM, CLUSTER).is(
+    'Followers that catch up with these replicas are held back to ' +
+      '`leader.replication.throttled.rate` of the broker: `partition:broker`, or `*` for all.',
   ),
   long('local.retention.bytes', -2, atLeast(-2), MEDIUM, CLUSTER).hasNoEffect(
     'there is no tiered storage.',

@@ -87,7 +87,12 @@ export class TestNode {
     const find = (topicId: string, index: number) =>
       topicId === TOPIC_ID ? this.partitions[index] : undefined
     const parts = { clock, turn: this.#turn, logger, probe: this.probe }
-    this.service = new ReplicaService({ ...parts, find })
+    this.service = new ReplicaService({
+      ...parts,
+      find,
+      throttleRate: () => this.#cluster.throttleRate,
+      isThrottled: () => this.#cluster.throttleRate !== undefined,
+    })
     this.fetchers = new Fetchers({
       ...parts,
       nodeId: this.nodeId,
@@ -246,6 +251,8 @@ export class TestCluster {
   readonly nodes: TestNode[] = []
   /** By node id. */
   racks: readonly string[] = []
+  /** Bytes a second for those who catch up. */
+  throttleRate: number | undefined
   /** Of all nodes; monotonic. */
   leaseUntilMs = Number.POSITIVE_INFINITY
   readonly config: LogConfig

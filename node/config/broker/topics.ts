@@ -77,8 +77,8 @@ export const TOPICS_SETTINGS: readonly Setting[] = [
   long('leader.imbalance.check.interval.seconds', 300, atLeast(1), HIGH, FIXED).is(
     'How often partitions are given back to their preferred leaders.',
   ),
-  long('leader.replication.throttled.rate', LONG_MAX, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
-    'this release has no quotas.',
+  long('leader.replication.throttled.rate', LONG_MAX, atLeast(0), MEDIUM, CLUSTER).is(
+    'Bytes a second that followers which catch up with throttled replicas get from this broker.',
     { isDynamicOnly: true },
   ),
   int('max.connection.creation.rate', 2_147_483_647, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
