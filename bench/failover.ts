@@ -87,6 +87,35 @@ async function mend(fault: Fault, node: ServerProcess): Promise<void> {
   else await node.start()
 }
 
+/** Led by the first node, kept by three; resolves when it takes records. */
+export async function makeReplicatedTopic(
+  group: ServerGroup,
+  name: string,
+  options: { partitions: number; configs: Readonly<Record<string, string>> },
+): Promise<void> {
+  const { partitions, configs } = options
+  const bootstrap = group.nodes.map((node) => node.bootstrap)
+  const cluster = new Cluster(
+    { network: realNetwork, clock: realClock },
+    { bootstrap, clientId: 'bench', timeoutMs: GIVE_UP_MS },
+  )
+  const assignments = Array.from({ length: partitions }, (_, partitionIndex) => ({
+    partitionIndex,
+    brokerIds: [1, 2, 3],
+  }))
+  const rows = Object.entries(configs).map(([key, value]) => ({ name: key, value }))
+  await cluster.request(undefined, createTopics, {
+    topics: [{ name, numPartitions: -1, replicationFactor: -1, assignments, configs: rows }],
+    timeoutMs: GIVE_UP_MS,
+    validateOnly: false,
+  })
+  const producer = new Producer(cluster, { deliveryTimeoutMs: GIVE_UP_MS })
+  for (let partition = 0; partition < partitions; partition++) {
+    await producer.send(name, [{ value: Buffer.from('first'), partition }])
+  }
+  await cluster.close()
+}
+
 /** Milliseconds without an acknowledgement, for each of `count` faults of the partition's leader. */
 async function gaps(group: ServerGroup, fault: Fault, count: number): Promise<number[]> {
   const options = {

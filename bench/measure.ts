@@ -12,6 +12,11 @@ import type { LoadJob, LoadResult } from './load.ts'
 const TICKS_PER_SECOND = 100
 const PAGE_BYTES = 4096
 
+/** User and system seconds of processes together. */
+export function cpuSecondsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+}
+
 /** User and system seconds of a process. */
 export function cpuSeconds(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
@@ -81,7 +86,7 @@ async function echoesPerSecond(): Promise<number> {
   return count / seconds
 }
 
-/** One run of a load against a server process, with what it cost there. */
+/** One run of a load against server processes, with what it cost there. */
 export interface Run extends LoadResult {
   cpuSeconds: number
   stealSeconds: number
@@ -90,18 +95,18 @@ export interface Run extends LoadResult {
 
 const LOAD_LIMIT_MS = 180_000
 
-export async function runLoadProcess(job: LoadJob, pid: number): Promise<Run> {
+export async function runLoadProcess(job: LoadJob, pids: readonly number[]): Promise<Run> {
   const child = fork(fileURLToPath(new URL('load.js', import.meta.url)), {
     execArgv: ['--max-semi-space-size=16'],
   })
   const timer = setTimeout(() => child.kill('SIGKILL'), LOAD_LIMIT_MS)
-  let cpuBefore = cpuSeconds(pid)
+  let cpuBefore = cpuSecondsOf(pids)
   let stealBefore = stealSeconds()
   try {
     const result = await new Promise<LoadResult>((resolve, reject) => {
       child.on('message', (message: { phase?: string; result?: LoadResult }) => {
         if (message.phase === 'measuring' && job.warmSeconds > 0) {
-          cpuBefore = cpuSeconds(pid)
+          cpuBefore = cpuSecondsOf(pids)
           stealBefore = stealSeconds()
         }
         if (message.result !== undefined) resolve(message.result)
@@ -111,9 +116,9 @@ export async function runLoadProcess(job: LoadJob, pid: number): Promise<Run> {
     })
     return {
       ...result,
-      cpuSeconds: cpuSeconds(pid) - cpuBefore,
+      cpuSeconds: cpuSecondsOf(pids) - cpuBefore,
       stealSeconds: stealSeconds() - stealBefore,
-      peakBytes: peakResidentBytes(pid),
+      peakBytes: Math.max(...pids.map(peakResidentBytes)),
     }
   } finally {
     clearTimeout(timer)

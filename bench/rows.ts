@@ -5,13 +5,14 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { prepareServer, type ServerOptions, sleep } from '../chaos-tests/cluster/processes.ts'
+import { ServerGroup } from '../chaos-tests/cluster/server-group.ts'
 import {
   createTopics,
   makeTopic,
   type NewTopic,
   waitUntilWritable,
 } from '../chaos-tests/cluster/wire.ts'
-import { type Fault, failoverRow, groupStartRow } from './failover.ts'
+import { type Fault, failoverRow, groupStartRow, makeReplicatedTopic } from './failover.ts'
 import type { LoadJob } from './load.ts'
 import {
   cpuSeconds,
@@ -95,7 +96,7 @@ async function load(
 ): Promise<Run> {
   const { port, pid } = target
   const topic = part.topic ?? ''
-  return await runLoadProcess({ ...LOAD, port, topic, seconds, warmSeconds, ...part }, pid)
+  return await runLoadProcess({ ...LOAD, port, topic, seconds, warmSeconds, ...part }, [pid])
 }
 
 function produceRow(
@@ -133,7 +134,7 @@ async function fill(context: RowContext, topic: string, batches: number): Promis
   const perPartition = { ...LARGE, partitions, connections: 6, inFlight: 5, isOnce: false }
   const seconds = batches / 2000
   const job = { ...LOAD, ...perPartition, port, topic, seconds, warmSeconds: 0 }
-  const run = await runLoadProcess(job, pid)
+  const run = await runLoadProcess(job, [pid])
   if (run.error !== undefined) throw new Error(run.error)
   const low = Math.floor(run.requests / partitions / 2)
   return 1 + low * LARGE.recordCount
@@ -235,6 +236,29 @@ function manyRow(name: string, topics: readonly NewTopic[], inShort: boolean): R
   }
 }
 
+/** All partitions are led by the first node, so one port takes the load; three nodes keep it. */
+function replicatedRow(name: string, part: Partial<LoadJob>, configs = SHORT_LIVED): Row {
+  return {
+    name,
+    isStory: true,
+    runs: 2,
+    inShort: false,
+    run: async ({ target, seconds, warmSeconds }) => {
+      const group = await ServerGroup.start({ ...target.options, count: 3 })
+      try {
+        const topic = nextTopic()
+        const job = { ...LOAD, acks: -1, ...part, topic, seconds, warmSeconds }
+        await makeReplicatedTopic(group, topic, { partitions: job.partitions, configs })
+        const pids = group.nodes.map((node) => node.pid)
+        const run = await runLoadProcess({ ...job, port: group.nodes[0]!.ports.kafka }, pids)
+        return figuresOf(run, job.recordCount > 1)
+      } finally {
+        await group.remove()
+      }
+    },
+  }
+}
+
 const failover = (fault: Fault, count: number): Row => ({
   name: `failover-${fault}`,
   isStory: true,
@@ -269,6 +293,9 @@ export const ROWS: readonly Row[] = [
   produceRow('durable-250-50', { ...DURABLE, partitions: 50 }, SYNCED, false),
   { name: 'start', isStory: true, runs: 3, inShort: true, run: startRow },
   { name: 'idle', isStory: true, runs: 1, inShort: false, run: idleRow },
+  replicatedRow('replicated-64k-6', { ...LARGE, partitions: 6, connections: 6 }),
+  replicatedRow('replicated-durable-250', { connections: 50, inFlight: 5 }, SYNCED),
+  replicatedRow('replicated-100b-1x1', { inFlight: 1 }),
   { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
   failover('kill', 20),
   failover('stop', 10),
