@@ -187,9 +187,9 @@ class Run {
 }
 
 describe('raft: properties', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   const seed = Number(process.env['RAFT_SEED'] ?? 20_261_125)
-  const numRuns = Number(process.env['RAFT_RUNS'] ?? 150)
+  const numRuns = Number(process.env['RAFT_RUNS'] ?? 100)
 
   for (const isBootstrap of [false, true]) {
     it(`hold in any schedule, ${isBootstrap ? 'from nothing' : 'with known voters'}`, () => {
