@@ -5,6 +5,7 @@ import { fetch as fetchApi } from '../api/01-fetch.ts'
 import { apiVersions as apiVersionsApi } from '../api/18-api-versions.ts'
 import { type Api, defineApi } from '../api/define.ts'
 import { registry } from '../api/registry.ts'
+import { Unavailable } from '../unavailable.ts'
 import { int16, string, struct } from '../wire/schema.ts'
 import { batchOf, type Client, Fixture, frame } from './testing/fixture.ts'
 
@@ -29,6 +30,7 @@ function askApi() {
         calls.push({ name, resolve: () => resolve({ errorCode: 0, name }), reject })
       })
     },
+    refuse: (_context, _request, { errorCode, message }) => ({ errorCode, name: message }),
   }) as unknown as Api
   return { api, calls }
 }
@@ -472,6 +474,17 @@ describe('kafka/server/connection', () => {
       ask.calls[0]!.reject(new Error('another fault'))
       await settle()
       assert.equal(client.connection.isDestroyed, true)
+    })
+
+    it('answers when a handler can have no answer from elsewhere', async () => {
+      client.send(ask.api, 1, { name: 'forwarded' })
+      ask.calls[0]!.reject(new Unavailable(7, 'nobody leads'))
+      await settle()
+      fixture.clock.endTurn()
+      const { body } = client.answer(ask.api, 1)
+      assert.deepEqual(body, { errorCode: 7, name: 'nobody leads' })
+      assert.equal(client.connection.isDestroyed, false)
+      assert.equal(fixture.logger.lines.length, 0)
     })
 
     it('forgets a handler whose connection has gone', async () => {

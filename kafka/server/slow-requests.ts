@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Api, HandlerContext } from '../api/define.ts'
 import { registry } from '../api/registry.ts'
 import type { Broker } from '../broker.ts'
+import { Unavailable } from '../unavailable.ts'
 import { UNSUPPORTED_VERSION } from '../wire/errors.ts'
 import { FrameHeader, responseHeaderBytes, writeResponseHeader } from '../wire/frame.ts'
 import { Writer } from '../wire/writer.ts'
@@ -77,7 +78,15 @@ export class SlowRequests {
     }
     return () => {
       const answer = api.handle!(context, request)
-      if (answer instanceof Promise) return answer.then((value) => encode(api, ticket, value))
+      if (answer instanceof Promise) {
+        return answer.then(
+          (value) => encode(api, ticket, value),
+          (error: unknown) => {
+            if (!(error instanceof Unavailable) || api.refuse === undefined) throw error
+            encode(api, ticket, api.refuse(context, request, error))
+          },
+        )
+      }
       encode(api, ticket, answer)
       return undefined
     }
