@@ -166,6 +166,5 @@ export interface Broker {
   readonly configs: ConfigsPort
   readonly groups: GroupsPort
   readonly producers: ProducersPort
-  /** Absent where the node does not serve these APIs: then they are not in its registry. */
-  readonly admin?: AdminPort
+  readonly admin: AdminPort
 }

@@ -52,7 +52,7 @@ export const electLeaders = defineApi({
     if (electionType !== PREFERRED_ELECTION && electionType !== UNCLEAN_ELECTION) {
       return refused(context.apiVersion, request, INVALID_REQUEST)
     }
-    const answer = await context.broker.admin!.electLeaders(context, request)
+    const answer = await context.broker.admin.electLeaders(context, request)
     const { errorCode = NONE } = answer
     return errorCode === NONE ? answer : refused(context.apiVersion, request, errorCode)
   },

@@ -53,7 +53,7 @@ export const alterPartitionReassignments = defineApi({
   response,
   async handle(context, request) {
     const { allowReplicationFactorChange } = request
-    const answer = await context.broker.admin!.alterPartitionReassignments(context, request)
+    const answer = await context.broker.admin.alterPartitionReassignments(context, request)
     return { ...answer, allowReplicationFactorChange }
   },
   refuse: (_context, { topics }, { errorCode, message: errorMessage }) => ({

@@ -45,7 +45,7 @@ export const listPartitionReassignments = defineApi({
   flexibleSince: 0,
   request,
   response,
-  handle: (context, request) => context.broker.admin!.listPartitionReassignments(context, request),
+  handle: (context, request) => context.broker.admin.listPartitionReassignments(context, request),
   refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
     errorCode,
     errorMessage,

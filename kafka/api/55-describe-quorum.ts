@@ -72,7 +72,7 @@ export const describeQuorum = defineApi({
   response,
   async handle(context, request) {
     if (!asksQuorum(request)) return unknown(request)
-    const answer = await context.broker.admin!.describeQuorum(context, request)
+    const answer = await context.broker.admin.describeQuorum(context, request)
     return context.apiVersion >= DIRECTORIES_SINCE ? answer : withoutDirectories(answer)
   },
   refuse: (_context, _request, { errorCode, message: errorMessage }) => ({

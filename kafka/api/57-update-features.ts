@@ -65,7 +65,7 @@ export const updateFeatures = defineApi({
       const errorMessage = `Unknown kind of upgrade ${upgradeType} for ${feature}.`
       return { errorCode: INVALID_REQUEST, errorMessage, results: [] }
     }
-    const answer = await context.broker.admin!.updateFeatures(context, {
+    const answer = await context.broker.admin.updateFeatures(context, {
       ...request,
       featureUpdates,
     })

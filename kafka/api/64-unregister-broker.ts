@@ -20,7 +20,7 @@ export const unregisterBroker = defineApi({
   flexibleSince: 0,
   request,
   response,
-  handle: (context, request) => context.broker.admin!.unregisterBroker(context, request),
+  handle: (context, request) => context.broker.admin.unregisterBroker(context, request),
   refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
     errorCode,
     errorMessage,

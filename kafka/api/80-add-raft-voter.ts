@@ -40,7 +40,7 @@ export const addRaftVoter = defineApi({
   flexibleSince: 0,
   request,
   response,
-  handle: (context, request) => context.broker.admin!.addRaftVoter(context, request),
+  handle: (context, request) => context.broker.admin.addRaftVoter(context, request),
   refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
     errorCode,
     errorMessage,

@@ -32,7 +32,7 @@ export const removeRaftVoter = defineApi({
   flexibleSince: 0,
   request,
   response,
-  handle: (context, request) => context.broker.admin!.removeRaftVoter(context, request),
+  handle: (context, request) => context.broker.admin.removeRaftVoter(context, request),
   refuse: (_context, _request, { errorCode, message: errorMessage }) => ({
     errorCode,
     errorMessage,
