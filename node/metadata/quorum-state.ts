@@ -164,7 +164,9 @@ export class QuorumState {
     }
     const check = Buffer.alloc(SLOT_BYTES)
     this.#file.read(check, 0, SLOT_BYTES, 0)
-    assert(check.equals(buffer), 'what was written is what is read')
+    if (!check.equals(buffer)) {
+      throw new CorruptionError(this.#file.path, 'what was written is not what is read')
+    }
     this.#slot = slot
   }
 }
