@@ -33,6 +33,8 @@ const LIVE_WINDOW_BYTES = 1024 * 1024
 const MESSAGE_BYTES = 1024 * 1024
 /** What one partition gets at a time while others wait. */
 const SHARE_BYTES = 256 * 1024
+/** Less is read again for the next follower. */
+const RECENT_BYTES = 8 * 1024
 /** A watermark that nothing else carries leaves after this. */
 const WATERMARK_MS = 5
 
@@ -155,6 +157,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       throw new RangeError(`${receivedBytes} bytes dealt with of ${this.#sentBytes}`)
     }
     this.#dealtWithBytes = receivedBytes
+    this.#service.recent.clear()
     this.#buffers.dealtWith(receivedBytes)
     this.#wake()
   }
@@ -392,9 +395,10 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #copy(subscription: Subscription, wantedBytes: number, message: Buffer, at: number): number {
     const { partition, plan } = subscription
     const start = at + DATA_HEADER_BYTES
-    let copied = 0
+    let copied = this.#copyRecent(subscription, wantedBytes, message, start)
     try {
-      copied = partition.log.copy(plan, partition.log.writtenOffset, message, start, wantedBytes)
+      if (copied === 0)
+        copied = partition.log.copy(plan, partition.log.writtenOffset, message, start, wantedBytes)
     } catch (error) {
       this.#onUnreadable(subscription, error)
       return 0
@@ -405,9 +409,31 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       return 0
     }
     assert(plan.nextOffset > subscription.nextOffset, 'what is sent leads on')
+    if (copied >= RECENT_BYTES && partition.replicas.length > 2) {
+      const { nextOffset: offset } = subscription
+      const { nextOffset } = plan
+      const recent = { offset, nextOffset, buffer: message, start, end: start + copied }
+      this.#service.recent.set(partition.log, recent)
+    }
     subscription.nextOffset = plan.nextOffset
     this.#writeHeader(subscription, message, at, copied)
     return DATA_HEADER_BYTES + copied
+  }
+
+  /** What another follower was just sent is not read and checked again. */
+  #copyRecent(
+    { partition, plan, nextOffset }: Subscription,
+    wantedBytes: number,
+    message: Buffer,
+    start: number,
+  ): number {
+    const recent = this.#service.recent.get(partition.log)
+    if (recent === undefined || recent.offset !== nextOffset) return 0
+    const length = recent.end - recent.start
+    if (length > wantedBytes) return 0
+    recent.buffer.copy(message, start, recent.start, recent.end)
+    plan.nextOffset = recent.nextOffset
+    return length
   }
 
   #writeHeader(subscription: Subscription, message: Buffer, at: number, recordBytes: number): void {
