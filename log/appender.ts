@@ -95,10 +95,6 @@ export class Appender {
     this.updateRules()
   }
 
-  get gatheredBytes(): number {
-    return this.#gathered
-  }
-
   updateRules(): void {
     const { config } = this.#state
     const rules = this.#rules

@@ -100,6 +100,14 @@ export class Housekeeping {
     }
   }
 
+  /** Whether `checkpoint` would find something to save: most logs of a node have nothing. */
+  isCheckpointDue(): boolean {
+    const { epochs, segments, active } = this.#state
+    if (epochs.unsavedFrom !== undefined) return true
+    if (segments.length === 1 && active.sizeBytes < SNAPSHOT_BYTES) return false
+    return true
+  }
+
   /** Saves what stands beside the records. Rejects with StorageError. */
   async checkpoint(snapshotBytes = SNAPSHOT_BYTES): Promise<void> {
     const state = this.#state

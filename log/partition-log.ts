@@ -488,7 +488,7 @@ export class PartitionLog implements CleanableLog {
 
   /** Saves what stands beside the records: `recoveryPoint` moves on. Throws StorageError. */
   async checkpoint(): Promise<void> {
-    if (this.#isClosed || this.#failure !== undefined || this.#isChanging) return
+    if (!this.#housekeeping.isCheckpointDue()) return
     await this.#keepHouse(() => this.#housekeeping.checkpoint())
   }
 
@@ -522,13 +522,6 @@ export class PartitionLog implements CleanableLog {
       segment.file.isDirty = false
       segment.file.close()
     }
-  }
-
-  /** Closes without saving and removes the directory. */
-  async delete(): Promise<void> {
-    this.abandon()
-    await this.settled()
-    await this.#state.parts.disk.removeDirectory(this.directory)
   }
 
   /** Lets go of files and timers at once, saves nothing: the directory goes, or the log failed. */
