@@ -16,6 +16,7 @@ import { FAULT_NAMES, type FaultName, type Plan } from './plan.ts'
 import { describePlan, planOfSeed } from './run-seed.ts'
 import { shrink } from './shrink.ts'
 import { type RunResult, runPlan as runWhole } from './sim-run.ts'
+import { reachedIn, SOMETIMES } from './sometimes.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     plan: { type: 'string' },
     out: { type: 'string', default: 'dist/chaos' },
+    coverage: { type: 'boolean', default: false },
     failures: { type: 'string', default: '20' },
     ignore: { type: 'string', default: '' },
     shrink: { type: 'string', default: '200' },
@@ -106,12 +108,14 @@ async function runSeeds(): Promise<number> {
   const isBounded = Number.isFinite(seeds) || Number.isFinite(hours)
   const count = isBounded ? seeds : 20
   const startedMs = cpuMs()
+  const reached = new Set<string>()
   let [virtualMs, events, acknowledged, failures, done] = [0, 0, 0, 0, 0]
   for (; done < count && virtualMs < hours * HOUR_MS; done++) {
     const result = await runPlan(planOf(from + done))
     virtualMs += result.virtualMs
     events += result.eventCount
     acknowledged += result.acknowledged
+    for (const name of reachedIn(result.logs.values())) reached.add(name)
     if (values.verbose)
       print(`seed ${from + done} ${result.traceHash} ${describePlan(result.plan)}`)
     if (result.violations.length === 0) continue
@@ -124,7 +128,9 @@ async function runSeeds(): Promise<number> {
       `${acknowledged} records acknowledged, ${(virtualMs / realMs).toFixed(0)} x real time on one core, ` +
       `${((realMs * 1000) / events).toFixed(1)} us an event`,
   )
-  return failures
+  const missed = SOMETIMES.filter(({ name }) => !reached.has(name)).map(({ name }) => name)
+  if (missed.length > 0) print(`not reached: ${missed.join(', ')}`)
+  return failures + (values.coverage ? missed.length : 0)
 }
 
 async function runOne(plan: Plan): Promise<number> {

@@ -1,0 +1,45 @@
+/**
+ * Rare events that a set of seeds has to reach, each at least once: tests that never come to a
+ * branch prove nothing about it. They are told by the lines that nodes write about themselves.
+ */
+
+export interface Sometimes {
+  readonly name: string
+  /** The message of a node's line. */
+  readonly message: string
+}
+
+const of = (name: string, message: string): Sometimes => ({ name, message })
+
+export const SOMETIMES: readonly Sometimes[] = [
+  of('a controller fails over', 'This node is the controller.'),
+  of('a broker is fenced', 'A broker is fenced.'),
+  of('a process is known to be dead', 'the process of a node has ended'),
+  of('an ISR changes', 'A leader asks for another ISR.'),
+  of('a follower cuts its log', 'A log is truncated.'),
+  of('a torn end is cut', 'The end of a log was cut at an unfinished write.'),
+  of('a metadata log is cut', 'The end of the metadata log differs from the leader: it is cut.'),
+  of('a snapshot is written', 'A snapshot of the metadata was written.'),
+  of('a snapshot is sent', 'A snapshot of the metadata came from the leader.'),
+  of('a log fails', 'A log is out of service: its storage failed.'),
+  of('a failed sync is made up for', 'A sync had failed: what followed is written again.'),
+  of('a disk is full', 'Records were refused because the disk took no write: it is full.'),
+  of('damage is met', 'Damaged records were met. They are not served.'),
+  of('damage is mended', 'A replica with damaged records is mended from its leader.'),
+  of('a coordinator is loaded', 'A coordinator is loaded.'),
+  of('a group rebalances', 'A group prepares to rebalance.'),
+  of('a member is given up', 'A member of a group has gone silent and is removed.'),
+  of('preferred leaders come back', 'Preferred leaders are restored.'),
+  of('a controller is waited for', 'The controller did not answer a change of in-sync sets.'),
+]
+
+/** Which of them the lines of one run show. */
+export function reachedIn(logs: Iterable<string>): Set<string> {
+  const reached = new Set<string>()
+  for (const log of logs) {
+    for (const { name, message } of SOMETIMES) {
+      if (!reached.has(name) && log.includes(message)) reached.add(name)
+    }
+  }
+  return reached
+}
