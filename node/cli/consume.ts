@@ -60,11 +60,19 @@ async function consume(
       for (const record of records.slice(0, countMax - count)) printRecord(record, options, format)
       count += Math.min(records.length, countMax - count)
       await member?.commit(consumer.positions())
-      if (records.length === 0 && options.exit === true) break
+      if (records.length === 0 && options.exit === true && (await isAtEnd(consumer))) break
     }
   } finally {
     await member?.close()
   }
+}
+
+/** A partition without a leader gives no records either, and is not read to its end. */
+async function isAtEnd(consumer: Consumer): Promise<boolean> {
+  for (const { topic, partition, offset } of consumer.positions()) {
+    if (offset < (await consumer.offset(topic, partition, 'latest'))) return false
+  }
+  return true
 }
 
 async function partitionsOf(cluster: Cluster, topic: string, options: ConsumeOptions) {
