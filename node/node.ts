@@ -7,6 +7,7 @@
  * registers, and serves once the controller lets it in.
  */
 import { delay } from '../base/clock.ts'
+import type { DiskLock } from '../base/disk.ts'
 import type { Logger } from '../base/logger.ts'
 import { Turn } from '../base/turn.ts'
 import type { World } from '../base/world.ts'
@@ -26,6 +27,7 @@ import {
   type Claim,
   claimDirectories,
   type Identity,
+  lockMetadataDirectory,
   newUuid,
 } from './metadata/meta-properties.ts'
 import { type MetadataQuorum, NotLeaderError, QuorumTimeoutError } from './metadata/quorum.ts'
@@ -51,6 +53,8 @@ interface NodeParts {
   readonly store: LogStore
   readonly links: Links
   readonly identity: Identity
+  /** Of a metadata directory of its own. */
+  readonly metadataLock: DiskLock | undefined
 }
 
 export class Node {
@@ -149,9 +153,11 @@ export class Node {
       maintenanceMs: settings.number('log.retention.check.interval.ms'),
       producerExpirationMs: settings.number('producer.id.expiration.ms'),
     })
+    let metadataLock: DiskLock | undefined
     let links: Links | undefined
     let node: Node | undefined
     try {
+      metadataLock = lockMetadataDirectory(disk, settings.metadataDirectory, directories)
       const claim = await claimDirectories({
         disk,
         random,
@@ -172,13 +178,16 @@ export class Node {
       await links.start()
       const identity = await joinCluster(world, logger, links.quorum, claim)
       await store.openLogs((topic) => settingsOf(topic, links!).log)
-      node = new Node({ world, settings, logger, store, links, identity })
+      node = new Node({ world, settings, logger, store, links, identity, metadataLock })
       await node.#serve()
       return node
     } catch (error) {
       await node?.server.close()
+      node?.groups.close()
+      await node?.partitions.close()
       await links?.stop()
       await store.close()
+      metadataLock?.release()
       throw error
     }
   }
@@ -263,6 +272,7 @@ export class Node {
     await this.partitions.close()
     await links.stop()
     await this.store.close()
+    this.#parts.metadataLock?.release()
     this.state = 'stopped'
   }
 
