@@ -144,7 +144,10 @@ export class RaftCore {
     this.#election = new Election(state, { isPreVote, isTransfer })
     this.#follower = new Follower(state)
     if (!isPreVote) this.#lastLeaderId = NO_MEMBER_ID
-    this.#deadlineMs = state.nowMs + this.#retryMs()
+    // A vote waits for a disk, which may be slow: to give up early would waste it.
+    const patienceMs = Math.ceil(state.timing.electionTimeoutMinMs / 3)
+    const waitMs = isPreVote ? this.#retryMs() : patienceMs + state.random.below(patienceMs)
+    this.#deadlineMs = state.nowMs + waitMs
     this.#decide()
   }
 
@@ -287,6 +290,10 @@ export class RaftCore {
     if (election === undefined || election.isPreVote !== message.isPreVote) return
     if (message.term !== (isGrantedInAdvance ? state.term + 1 : state.term)) return
     election.answered(message)
+    if (message.refusal === 'voted') {
+      // A split vote: no use to wait for the rest.
+      this.#deadlineMs = Math.min(this.#deadlineMs, state.nowMs + this.#retryMs())
+    }
     this.#decide()
   }
 

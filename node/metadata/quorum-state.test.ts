@@ -30,7 +30,7 @@ function damage(disk: SimDisk, at: number): void {
 const read = async (disk: SimDisk) => {
   const state = await QuorumState.open(disk, '/data')
   const { term, votedId } = state.vote
-  state.close()
+  await state.close()
   return { term, votedId }
 }
 
@@ -41,7 +41,7 @@ describe('node/metadata/quorum-state', () => {
     assert.equal(state.vote.term, NO_VOTE.term)
     assert.equal(state.vote.votedId, -1)
     await state.save(vote(3))
-    state.close()
+    await state.close()
     const again = await QuorumState.open(disk, '/data')
     assert.deepEqual(
       [again.vote.term, again.vote.votedId, again.vote.votedDirectoryId],
@@ -49,7 +49,7 @@ describe('node/metadata/quorum-state', () => {
     )
     await assert.rejects(again.save(vote(2)), AssertionFailed, 'terms do not go back')
     await assert.rejects(again.save(vote(3, 2)), AssertionFailed, 'one vote a term')
-    again.close()
+    await again.close()
   })
 
   it('survives damage of either slot, and does not vote when both are gone', async () => {
@@ -57,7 +57,7 @@ describe('node/metadata/quorum-state', () => {
       const disk = await newDisk(2)
       const state = await QuorumState.open(disk, '/data')
       await state.save(vote(4))
-      state.close()
+      await state.close()
       damage(disk, slot * SLOT_BYTES + 21)
       assert.deepEqual(await read(disk), { term: 4, votedId: 1 })
       for (const both of [0, 1]) damage(disk, both * SLOT_BYTES + 21)

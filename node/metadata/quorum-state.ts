@@ -2,7 +2,8 @@
  * Term and vote, the two things that a voter must never forget, and how far its log reached at
  * least: one that is shorter has lost records that were promised. One small file with two slots of
  * the same content, each with its checksum, written one after the other with a sync after each: one
- * torn write or one damaged slot costs nothing. When both are unreadable the node must not vote.
+ * torn write or one damaged slot costs nothing. A vote counts from the first sync on; the second
+ * slot follows before the next vote. When both are unreadable the node must not vote.
  */
 import { assert } from '../../base/assert.ts'
 import { crc32c } from '../../base/crc32c.ts'
@@ -65,8 +66,10 @@ function decode(buffer: Buffer): Slot | undefined {
 export class QuorumState {
   readonly #file: DiskFile
   #slot: Slot
-  /** One write at a time: each takes over what the one before has saved. */
+  /** One write at a time: each takes over what the one before has saved, in both slots. */
   #writing: Promise<void> = Promise.resolve()
+  /** The second slot could not be written. */
+  #failure: unknown
 
   private constructor(file: DiskFile, slot: Slot) {
     this.#file = file
@@ -81,6 +84,7 @@ export class QuorumState {
     if (isNew || file.size() === 0) {
       const state = new QuorumState(file, { ...NO_VOTE, sequence: 0, logEnd: 0 })
       await state.#write({ ...NO_VOTE, sequence: 1, logEnd: 0 })
+      await state.#put(state.#slot, SLOT_BYTES)
       await disk.syncDirectory(directory)
       return state
     }
@@ -100,6 +104,7 @@ export class QuorumState {
     // device does not have, and that no later sync would bring there. Written again, it is durable.
     const state = new QuorumState(file, newest)
     await state.#write({ ...newest, sequence: newest.sequence + 1 })
+    await state.#put(state.#slot, SLOT_BYTES)
     return state
   }
 
@@ -146,27 +151,50 @@ export class QuorumState {
     })
   }
 
-  close(): void {
+  /** Resolves when both slots are the same. No other call may follow. */
+  async close(): Promise<void> {
+    await this.#writing
+    this.#file.close()
+  }
+
+  /** Lets go of the file at once. */
+  abandon(): void {
     this.#file.close()
   }
 
   #next(run: () => Promise<void>): Promise<void> {
-    const running = this.#writing.then(run)
-    this.#writing = running.catch(() => undefined)
+    const running = this.#writing.then(() => {
+      if (this.#failure !== undefined) throw this.#failure
+      return run()
+    })
+    this.#writing = running.then(
+      () => this.#copy(),
+      () => undefined,
+    )
     return running
   }
 
   async #write(slot: Slot): Promise<void> {
-    const buffer = encode(slot)
-    for (const at of [0, 1]) {
-      this.#file.write(buffer, 0, SLOT_BYTES, at * SLOT_BYTES)
-      await this.#file.sync()
+    await this.#put(slot, 0)
+    this.#slot = slot
+  }
+
+  async #copy(): Promise<void> {
+    try {
+      await this.#put(this.#slot, SLOT_BYTES)
+    } catch (error) {
+      this.#failure = error
     }
+  }
+
+  async #put(slot: Slot, position: number): Promise<void> {
+    const buffer = encode(slot)
+    this.#file.write(buffer, 0, SLOT_BYTES, position)
+    await this.#file.sync()
     const check = Buffer.alloc(SLOT_BYTES)
-    this.#file.read(check, 0, SLOT_BYTES, 0)
+    this.#file.read(check, 0, SLOT_BYTES, position)
     if (!check.equals(buffer)) {
       throw new CorruptionError(this.#file.path, 'what was written is not what is read')
     }
-    this.#slot = slot
   }
 }

@@ -122,7 +122,7 @@ export class RaftLog implements RaftStorage {
       return new RaftLog(options, { log, quorumState, checkpoints, loaded })
     } catch (error) {
       log?.abandon()
-      quorumState.close()
+      quorumState.abandon()
       throw error
     }
   }
@@ -142,7 +142,7 @@ export class RaftLog implements RaftStorage {
       await this.log.close()
       await this.#quorumState.raiseLogEnd(this.log.syncedOffset)
     } finally {
-      this.#quorumState.close()
+      await this.#quorumState.close()
     }
   }
 
