@@ -9,12 +9,10 @@
  * whose storage failed takes no write again.
  */
 import { assert } from '../base/assert.ts'
-import type { Clock } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
-import type { Logger } from '../base/logger.ts'
-import type { Flushable, Turn } from '../base/turn.ts'
-import { attributesAt, CODEC_MASK, RECORDS_AT, recordCountAt } from '../log/format.ts'
-import type { AppendContext, AppendOutcome, PartitionLog, ReadPlan } from '../log/partition-log.ts'
+import type { Flushable } from '../base/turn.ts'
+import { attributesAt, CODEC_MASK } from '../log/format.ts'
+import type { AppendContext, AppendOutcome, PartitionLog } from '../log/partition-log.ts'
 import { type Admission, type Admitting, admit, checkEpochs, endOfEpoch } from './admission.ts'
 import { findDamage } from './damage.ts'
 import {
@@ -25,94 +23,38 @@ import {
   NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   NOT_LEADER_OR_FOLLOWER,
   REQUEST_TIMED_OUT,
+  refuseAppend,
   UNKNOWN_LEADER_EPOCH,
 } from './errors.ts'
-import type { IsrPort } from './isr.ts'
+import { Impairment, UNKNOWN_OFFSET } from './impairment.ts'
 import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
 import type { Subscribe } from './messages.ts'
-import type { ReplicationProbe } from './probe.ts'
+import { type Isolation, ReadableReplica } from './readable.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
-import { RepeatedLine } from './repeated-line.ts'
-import { type FollowLink, type Leadership, NOBODY } from './role.ts'
+import {
+  type FollowLink,
+  type Leadership,
+  NOBODY,
+  type PartitionParts,
+  type ProduceOptions,
+} from './role.ts'
 import { type AckWaiter, AckWaiters } from './waiters.ts'
 
 /** A controller that is being replaced answers nobody for a while: that alone proves nothing. */
 const FORGOTTEN_AFTER_MS = 3000
 
-/** Damage of which nobody knows where it begins. */
-const UNKNOWN_OFFSET = -1
-
-export interface DataWaiter {
-  onData(): void
-}
-
-export type Isolation = 'uncommitted' | 'committed'
-
-export interface PartitionParts {
-  readonly clock: Clock
-  readonly turn: Turn
-  readonly logger: Logger
-  readonly probe: ReplicationProbe
-  readonly isr: IsrPort
-  /** `replica.lag.time.max.ms`. */
-  lagMaxMs(): number
-  /**
-   * Monotonic: until then this node can't have been fenced, so that nobody leads in its place. Later
-   * it may still lead, but can't say that it knows the latest.
-   */
-  leaseUntilMs?(): number
-  /** The rack of a node, where readers are sent to near replicas (KIP-392). */
-  rackOf?(nodeId: number): string | undefined
-  /** The controller would take the node into an ISR. */
-  isEligible(nodeId: number): boolean
-  /** The replica left service: the node reports its directory and gives up the leadership. */
-  onFailure(partition: Partition, error: unknown): void
-  /**
-   * Records here are damaged, or there is no room for more: another replica should lead, and this
-   * one leave the ISR. It goes on meanwhile. Resolves when the controller has heard: true when it
-   * has, in this epoch, and will not take this replica for a leader.
-   */
-  onImpairment(partition: Partition, reason: 'damaged' | 'full'): Promise<boolean>
-  /** Something waits: the owner of the sweep makes sure that `expire` is called now and then. */
-  onWaiting(partition: Partition): void
-  /** The ISR may have to change: the owner makes sure that `watch` is called now and then. */
-  onWatch(partition: Partition): void
-  /** The leader, its epoch or the replicas have changed; `wasLeader` of which epoch, else -1. */
-  onRole(partition: Partition, ledEpoch: number): void
-}
-
-export interface ProduceOptions {
-  readonly acks: -1 | 0 | 1
-  readonly allowsZstd: boolean
-  readonly nowMs: number
-}
-
-export class Partition implements Flushable, Led {
-  readonly topic: string
-  readonly topicId: string
-  readonly index: number
-  readonly log: PartitionLog
+export class Partition extends ReadableReplica implements Flushable, Led {
   queued = false
   minInsyncReplicas: number
-  recordsIn = 0
-  bytesIn = 0
-  recordsOut = 0
-  bytesOut = 0
-  /** By codec, in the order of the bits in a batch's attributes. */
-  readonly batchesIn: number[] = [0, 0, 0, 0, 0]
-  /** Records that were refused, by error code; 46 stands for duplicates, which are no error. */
-  rejections: Map<number, number> | undefined = undefined
   readonly #nodeId: number
   readonly #parts: PartitionParts
   readonly #replicated = new AckWaiters()
   readonly #written = new AckWaiters()
   /** Wait for all in-sync replicas to have deleted what is below an offset. */
   readonly #deletions = new AckWaiters()
-  readonly #readers = new Set<DataWaiter>()
   readonly #context: AppendContext
-  readonly #damageLine = new RepeatedLine()
-  readonly #fullLine = new RepeatedLine()
+  readonly #impairment: Impairment
   #highWatermark: number
   #leadership: Leadership = NOBODY
   /** This replica leads. */
@@ -123,9 +65,6 @@ export class Partition implements Flushable, Led {
   #toldLogStart = -1
   /** What the leader said last, as a follower. */
   #leaderWatermark = 0
-  #fullInEpoch = -1
-  /** The lowest offset known to be damaged; UNKNOWN_OFFSET when only that there is one. */
-  #damagedFrom: number | undefined
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isSyncing = false
@@ -139,18 +78,15 @@ export class Partition implements Flushable, Led {
     topic: string
     topicId: string
     index: number
-    nodeId: number
     log: PartitionLog
+    nodeId: number
     /** From the checkpoint of the last run; 0 when there is none. */
     highWatermark: number
     minInsyncReplicas: number
     parts: PartitionParts
   }) {
+    super(options)
     assert(options.minInsyncReplicas >= 1, 'the leader counts itself')
-    this.topic = options.topic
-    this.topicId = options.topicId
-    this.index = options.index
-    this.log = options.log
     this.minInsyncReplicas = options.minInsyncReplicas
     this.#nodeId = options.nodeId
     this.#parts = options.parts
@@ -158,7 +94,8 @@ export class Partition implements Flushable, Led {
       Math.max(options.highWatermark, options.log.logStartOffset),
       options.log.logEndOffset,
     )
-    for (const { fromOffset } of options.log.damage) this.#noteDamage(fromOffset)
+    this.#impairment = new Impairment(options, options.parts)
+    for (const { fromOffset } of options.log.damage) this.#impairment.note(fromOffset)
     this.#context = { leaderEpoch: -1, nowMs: 0, origin: 'client', allowsZstd: true }
   }
 
@@ -172,7 +109,7 @@ export class Partition implements Flushable, Led {
 
   /** Some of its records can't be read. */
   get isDamaged(): boolean {
-    return this.#damagedFrom !== undefined
+    return this.#impairment.damagedFrom !== undefined
   }
 
   /** The end of the log is being changed. */
@@ -205,14 +142,6 @@ export class Partition implements Flushable, Led {
     return this.#leader
   }
 
-  get logStartOffset(): number {
-    return this.log.logStartOffset
-  }
-
-  get logEndOffset(): number {
-    return this.log.logEndOffset
-  }
-
   get highWatermark(): number {
     return this.#highWatermark
   }
@@ -224,10 +153,6 @@ export class Partition implements Flushable, Led {
 
   get waitingProduces(): number {
     return this.#replicated.size + this.#written.size
-  }
-
-  get waitingReaders(): number {
-    return this.#readers.size
   }
 
   /** The metadata image says who leads from now on. News older than what is known is ignored. */
@@ -258,7 +183,7 @@ export class Partition implements Flushable, Led {
       this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
     }
     this.#parts.onRole(this, before?.epoch ?? -1)
-    this.#wakeReaders()
+    this.wakeReaders()
   }
 
   #startLeading(): void {
@@ -268,7 +193,7 @@ export class Partition implements Flushable, Led {
     // What is committed and not here any more was lost on purpose, or with damage.
     this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset)
     this.#isUnfit = this.log.latestEpoch > leaderEpoch
-    if (this.#isUnfit) this.#noteDamage(this.log.endOffsetForEpoch(leaderEpoch).endOffset)
+    if (this.#isUnfit) this.#impairment.note(this.log.endOffsetForEpoch(leaderEpoch).endOffset)
     const term = {
       nodeId: this.#nodeId,
       epoch: leaderEpoch,
@@ -346,8 +271,8 @@ export class Partition implements Flushable, Led {
   ): void {
     const refusal = this.refusal(options.acks)
     if (refusal !== 0) {
-      refuse(outcome, refusal)
-      this.#countRejection(refusal, source, start, end)
+      refuseAppend(outcome, refusal)
+      this.countRejection(refusal, source, start, end)
       return
     }
     const context = this.#context
@@ -361,7 +286,7 @@ export class Partition implements Flushable, Led {
   appendAsCoordinator(batch: Buffer, outcome: AppendOutcome): void {
     const refusal = this.refusal(-1)
     if (refusal !== 0) {
-      refuse(outcome, refusal)
+      refuseAppend(outcome, refusal)
       return
     }
     const context = this.#context
@@ -374,7 +299,7 @@ export class Partition implements Flushable, Led {
   #append(source: Buffer, start: number, end: number, outcome: AppendOutcome): void {
     this.log.append(source, start, end, this.#context, outcome)
     if (outcome.error !== 0) {
-      this.#countRejection(outcome.error, source, start, end)
+      this.countRejection(outcome.error, source, start, end)
       if (this.log.isFailed) this.#fail(new StorageError('EIO', this.log.directory, 'append to'))
       // A full disk: the log goes on once it has been told to write again.
       else if (outcome.error === KAFKA_STORAGE_ERROR) {
@@ -384,21 +309,13 @@ export class Partition implements Flushable, Led {
       return
     }
     if (outcome.isDuplicate) {
-      this.#countRejection(DUPLICATE_SEQUENCE_NUMBER, source, start, end)
+      this.countRejection(DUPLICATE_SEQUENCE_NUMBER, source, start, end)
       return
     }
     this.batchesIn[attributesAt(source, start) & CODEC_MASK]!++
     this.recordsIn += outcome.recordCount
     this.bytesIn += outcome.sizeBytes
     if (!this.queued) this.#parts.turn.stores(this)
-  }
-
-  /** The number of records is the batch's own word; a batch that can't be counted counts as one. */
-  #countRejection(error: number, source: Buffer, start: number, end: number): void {
-    const said = end - start >= RECORDS_AT ? recordCountAt(source, start) : 1
-    const count = said > 0 && said <= end - start ? said : 1
-    this.rejections ??= new Map()
-    this.rejections.set(error, (this.rejections.get(error) ?? 0) + count)
   }
 
   /** 0, or the error with which an append would end now. */
@@ -483,10 +400,9 @@ export class Partition implements Flushable, Led {
 
   /** Others may have room: once an epoch the controller is asked to let them lead. */
   #onFull(): void {
-    this.#sayFull()
+    this.#impairment.sayFull()
     if (this.#leader === undefined || this.isr.length < 2) return
-    if (this.#fullInEpoch === this.leaderEpoch) return
-    this.#fullInEpoch = this.leaderEpoch
+    if (!this.#impairment.isFullNews(this.leaderEpoch)) return
     void this.#parts.onImpairment(this, 'full')
   }
 
@@ -521,7 +437,7 @@ export class Partition implements Flushable, Led {
       assert(next <= this.log.logEndOffset, 'the watermark stays within the log')
       this.#highWatermark = next
       leader.onWatermark()
-      this.#wakeReaders()
+      this.wakeReaders()
     }
     const isUnderMin = leader.isr.committed.length < minIsr
     if (isUnderMin !== this.#isUnderMin) {
@@ -539,7 +455,7 @@ export class Partition implements Flushable, Led {
     const next = Math.min(this.#leaderWatermark, this.log.writtenOffset)
     if (next > this.#highWatermark) {
       this.#highWatermark = next
-      this.#wakeReaders()
+      this.wakeReaders()
     }
     const link = this.#link
     if (link === undefined) return
@@ -664,45 +580,11 @@ export class Partition implements Flushable, Led {
     return isolation === 'committed' ? this.lastStableOffset : this.#highWatermark
   }
 
-  locate(fromOffset: number, upTo: number, plan: ReadPlan): void {
-    this.log.locate(fromOffset, upTo, plan)
-  }
-
-  copy(plan: ReadPlan, upTo: number, target: Buffer, at: number, limitBytes: number): number {
-    return this.log.copy(plan, upTo, target, at, limitBytes)
-  }
-
-  copyAsync(
-    plan: ReadPlan,
-    upTo: number,
-    target: Buffer,
-    at: number,
-    limitBytes: number,
-  ): Promise<number> {
-    return this.log.copyAsync(plan, upTo, target, at, limitBytes)
-  }
-
-  abortedTransactions(fromOffset: number, toOffset: number) {
-    return this.log.abortedTransactions(fromOffset, toOffset)
-  }
-
-  addDataWaiter(waiter: DataWaiter): void {
-    this.#readers.add(waiter)
-  }
-
-  removeDataWaiter(waiter: DataWaiter): void {
-    this.#readers.delete(waiter)
-  }
-
   endOffsetForEpoch(epoch: number) {
     const isOfLeader = this.#leader !== undefined && epoch <= this.leaderEpoch
     return isOfLeader && epoch >= 0
       ? endOfEpoch(this.log, this.leaderEpoch, epoch)
       : this.log.endOffsetForEpoch(epoch)
-  }
-
-  epochForOffset(offset: number): number {
-    return this.log.epochForOffset(offset)
   }
 
   listOffset(timestampMs: number, isolation: Isolation) {
@@ -746,17 +628,6 @@ export class Partition implements Flushable, Led {
     })
   }
 
-  #sayFull(): void {
-    const { logger, clock } = this.#parts
-    this.#fullLine.say(clock, (leftOut) => {
-      logger.warn('Records were refused because the disk took no write: it is full.', {
-        topic: this.topic,
-        partition: this.index,
-        leftOut,
-      })
-    })
-  }
-
   /**
    * A reader met damage, at `offset` if that is known. The log has said so; the reader was told 56;
    * other offsets stay readable, until they are fetched again from a leader that has them whole.
@@ -764,24 +635,11 @@ export class Partition implements Flushable, Led {
   onCorruption(error: unknown, offset = UNKNOWN_OFFSET): void {
     const known = error instanceof CorruptionError || error instanceof StorageError
     if (!known) throw error
-    const { logger, clock } = this.#parts
-    this.#damageLine.say(clock, (leftOut) => {
-      logger.error('Damaged records were found and not served.', {
-        topic: this.topic,
-        partition: this.index,
-        error: error.message,
-        leftOut,
-      })
-    })
+    this.#impairment.sayDamaged(error)
     if (error instanceof StorageError) return // the device may read it the next time
     const isNews = !this.isDamaged
-    this.#noteDamage(offset)
+    this.#impairment.note(offset)
     if (isNews) this.#onDamage()
-  }
-
-  #noteDamage(offset: number): void {
-    const known = this.#damagedFrom ?? Number.POSITIVE_INFINITY
-    this.#damagedFrom = Math.min(known, offset)
   }
 
   /** A leader asks to be followed; a follower leaves the ISR, and then mends what it has. */
@@ -806,9 +664,9 @@ export class Partition implements Flushable, Led {
       leader: this.leaderId,
     })
     await this.#whileCutting(async () => {
-      const known = this.#damagedFrom
+      const known = this.#impairment.damagedFrom
       const offset = known === UNKNOWN_OFFSET ? await findDamage(this.log) : known
-      this.#damagedFrom = undefined
+      this.#impairment.damagedFrom = undefined
       if (offset === undefined || this.#isClosed) return
       this.#parts.probe.repairs++
       // The watermark stays: what is committed is elsewhere, and comes back from there.
@@ -826,7 +684,7 @@ export class Partition implements Flushable, Led {
     leader?.end(NOT_LEADER_OR_FOLLOWER)
     this.#link = undefined
     this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
-    this.#wakeReaders()
+    this.wakeReaders()
   }
 
   #fail(error: unknown): void {
@@ -839,7 +697,7 @@ export class Partition implements Flushable, Led {
       error: error instanceof Error ? error.message : String(error),
     })
     this.#failWaiters(KAFKA_STORAGE_ERROR)
-    this.#wakeReaders()
+    this.wakeReaders()
     this.#link?.onFailed()
     this.#parts.onFailure(this, error)
   }
@@ -849,23 +707,4 @@ export class Partition implements Flushable, Led {
     this.#replicated.failAll(error)
     this.#deletions.failAll(error)
   }
-
-  #wakeReaders(): void {
-    if (this.#readers.size === 0) return
-    // A reader may take itself out, or in again, while it is told.
-    for (const reader of [...this.#readers]) reader.onData()
-  }
-}
-
-function refuse(outcome: AppendOutcome, error: number): void {
-  outcome.error = error
-  outcome.message = undefined
-  outcome.recordErrors = []
-  outcome.firstOffset = -1
-  outcome.lastOffset = -1
-  outcome.logAppendTimeMs = -1
-  outcome.logStartOffset = -1
-  outcome.isDuplicate = false
-  outcome.recordCount = 0
-  outcome.sizeBytes = 0
 }
