@@ -104,6 +104,8 @@ export interface PlanOptions {
   readonly nodes?: number
   /** Number of virtual seconds under faults; drawn when absent. */
   readonly safetyMs?: number
+  /** The load after the time that recovery may take. */
+  readonly livenessMs?: number
   /** Only these. */
   readonly faults?: readonly FaultName[]
 }
@@ -142,7 +144,7 @@ export function makePlan(seed: number, random: SimRandom, options: PlanOptions =
     faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
     safetyMs,
     isCoreOnly: nodes > 2 && swarm.chance(0.3),
-    livenessMs: 8000,
+    livenessMs: options.livenessMs ?? 8000,
   }
 }
 

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { complaintOf, describePlan, planOfSeed } from './run-seed.ts'
 import { runPlan } from './sim-run.ts'
 
-const SHORT = { safetyMs: 4000 }
+const SHORT = { safetyMs: 4000, livenessMs: 1000 }
 
 describe('chaos-tests/sim', () => {
   it('gives the same run twice for one seed, and another for another', async function () {
     this.timeout(60_000)
-    const plan = planOfSeed(3, { ...SHORT, nodes: 1 })
+    const plan = planOfSeed(6, { ...SHORT, nodes: 1 })
     const first = await runPlan(plan)
     const second = await runPlan(plan)
     const other = await runPlan(planOfSeed(4, { ...SHORT, nodes: 1 }))
