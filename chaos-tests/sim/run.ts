@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { serialize } from '../checkers/history.ts'
 import { FAULT_NAMES, type FaultName, type Plan } from './plan.ts'
+import { reportPage } from './report.ts'
 import { describePlan, planOfSeed } from './run-seed.ts'
 import { shrink } from './shrink.ts'
 import { type RunResult, runPlan as runWhole } from './sim-run.ts'
@@ -95,6 +96,9 @@ function report(result: RunResult): void {
     join(folder, 'violations.txt'),
     violations.map(({ checker, message }) => `${checker}: ${message}\n`).join(''),
   )
+  const title = `seed ${plan.seed}: ${describePlan(plan)}`
+  const { history } = result
+  writeFileSync(join(folder, 'report.html'), reportPage({ title, history, violations }))
   const summary = first?.message.split('\n')[0]?.slice(0, 200)
   print(
     `FAIL seed ${plan.seed} commit ${commit()} ${first?.checker}: ${summary} [${violations.length}, ${folder}]`,
