@@ -149,6 +149,7 @@ export class Housekeeping {
       active.noteTimeAtClose()
       active.saveIndexes()
     }
+    await this.rebuildIndexes() // after an orderly stop nobody looks whether they are right
     await this.checkpoint(Number.POSITIVE_INFINITY)
     if (state.logEndOffset > 0) await this.#saveProducers()
   }

@@ -293,6 +293,7 @@ export class Segment {
     let entry = index.floor(Math.min(offset - 1 - this.baseOffset, RELATIVE_OFFSET_MAX))
     for (let step = 1; entry >= 0; entry -= step, step *= 2) {
       const position = index.positionAt(entry)
+      if (position >= this.writtenBytes) continue // gathered, not written yet
       const at = window.headerAt(position, this.writtenBytes)
       if (at >= 0 && this.isPlausible(window.buffer, at, position)) {
         const base = baseOffsetAt(window.buffer, at)
