@@ -29,7 +29,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "odradek.voters" -}}
 {{- $root := . -}}
-{{- range $k := until (int .Values.nodes) -}}
+{{- range $k := until (int (min (int .Values.voters) (int .Values.nodes))) -}}
 {{- if $k }},{{ end -}}
 {{ add1 $k }}@{{ include "odradek.name" $root }}-{{ $k }}.{{ include "odradek.domain" $root }}:{{ $root.Values.ports.cluster }}
 {{- end -}}

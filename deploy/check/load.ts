@@ -1,0 +1,171 @@
+/**
+ * Load on a cluster while nodes are taken away: one idempotent producer and a group of one member.
+ * Each record has a number of its own, so that at the end the log itself says what is lost or double.
+ */
+import { realClock } from '../../base/real/clock.ts'
+import { realNetwork } from '../../base/real/network.ts'
+import { createTopics } from '../../kafka/api/19-create-topics.ts'
+import { Cluster, check } from '../../kafka/client/cluster.ts'
+import { Consumer } from '../../kafka/client/consumer.ts'
+import { GroupMember } from '../../kafka/client/group-member.ts'
+import { Producer } from '../../kafka/client/producer.ts'
+import { eventually, pause } from './tools.ts'
+
+const TOPIC = 'check-load'
+const PARTITIONS = 6
+const BATCH_RECORDS = 60
+const VALUE_BYTES = 1000
+const PERIOD_MS = 30
+const SENDS_MAX = 64
+const DRAIN_MS = 120_000
+
+export interface LoadResult {
+  readonly sent: number
+  readonly failures: readonly string[]
+  readonly longestSendMs: number
+  readonly lost: number
+  readonly doubled: number
+  /** Of the group: records that its member has not seen. */
+  readonly unseen: number
+  readonly megabytesPerSecond: number
+}
+
+export class Load {
+  readonly #cluster: Cluster
+  readonly #group: Cluster
+  readonly #failures: string[] = []
+  readonly #seen = new Set<number>()
+  readonly #acknowledged = new Set<number>()
+  #startedMs = 0
+  #next = 0
+  #longestMs = 0
+  #isStopping = false
+  #hasEnded = false
+  #work: Promise<unknown> = Promise.resolve()
+  #reading: Promise<unknown> = Promise.resolve()
+
+  constructor(bootstrap: readonly string[]) {
+    const parts = { network: realNetwork, clock: realClock }
+    const options = { bootstrap, clientId: 'deploy-check', timeoutMs: 30_000 }
+    this.#cluster = new Cluster(parts, options)
+    this.#group = new Cluster(parts, options)
+  }
+
+  async start(): Promise<void> {
+    const controller = await this.#cluster.controller()
+    const answer = await controller.request(
+      createTopics,
+      {
+        topics: [
+          {
+            name: TOPIC,
+            numPartitions: PARTITIONS,
+            replicationFactor: 3,
+            assignments: [],
+            configs: [],
+          },
+        ],
+        timeoutMs: 30_000,
+        validateOnly: false,
+      },
+      30_000,
+    )
+    check(answer.topics[0]?.errorCode ?? -1, answer.topics[0]?.errorMessage ?? TOPIC)
+    this.#startedMs = performance.now()
+    this.#work = this.#produce()
+    this.#reading = this.#consume()
+  }
+
+  async #produce(): Promise<void> {
+    const producer = new Producer(this.#cluster)
+    const sends = new Set<Promise<void>>()
+    while (!this.#isStopping) {
+      if (sends.size < SENDS_MAX) {
+        const send = this.#send(producer).finally(() => sends.delete(send))
+        sends.add(send)
+      }
+      await pause(PERIOD_MS)
+    }
+    await Promise.all(sends)
+  }
+
+  async #send(producer: Producer): Promise<void> {
+    const numbers = Array.from({ length: BATCH_RECORDS }, () => this.#next++)
+    const sentMs = performance.now()
+    try {
+      const values = numbers.map((n) => Buffer.from(String(n).padEnd(VALUE_BYTES, '.')))
+      await producer.send(
+        TOPIC,
+        values.map((value) => ({ value })),
+      )
+      for (const n of numbers) this.#acknowledged.add(n)
+    } catch (error) {
+      this.#failures.push((error as Error).message)
+    }
+    this.#longestMs = Math.max(this.#longestMs, performance.now() - sentMs)
+  }
+
+  async #consume(): Promise<void> {
+    const member = new GroupMember(this.#group, { group: 'check-group', topics: [TOPIC] })
+    const consumer = new Consumer(this.#group, { startAt: 'earliest' })
+    while (!this.#hasEnded) {
+      if (member.mustRejoin) await consumer.assign(await member.join())
+      for (const record of await consumer.poll()) this.#seen.add(numberOf(record.value))
+      await member.commit(consumer.positions())
+    }
+    await member.close()
+  }
+
+  /** Ends the load, reads the topic from the start, and closes. */
+  async stop(): Promise<LoadResult> {
+    const tookSeconds = (performance.now() - this.#startedMs) / 1000
+    this.#isStopping = true
+    try {
+      await this.#work
+      const { lost, doubled } = await this.#readAll()
+      const unseen = () => [...this.#acknowledged].filter((n) => !this.#seen.has(n)).length
+      await Promise.race([
+        eventually('the group', DRAIN_MS, async () => (unseen() === 0 ? true : undefined)),
+        this.#reading,
+      ]).catch(() => undefined) // then `unseen` says so
+      return {
+        sent: this.#acknowledged.size,
+        failures: this.#failures,
+        longestSendMs: Math.round(this.#longestMs),
+        lost,
+        doubled,
+        unseen: unseen(),
+        megabytesPerSecond: (this.#acknowledged.size * VALUE_BYTES) / 1e6 / tookSeconds,
+      }
+    } finally {
+      this.#hasEnded = true
+      await this.#reading.catch(() => undefined)
+      await this.#cluster.close()
+      await this.#group.close()
+    }
+  }
+
+  async #readAll(): Promise<{ lost: number; doubled: number }> {
+    const consumer = new Consumer(this.#cluster, { startAt: 'earliest' })
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
+    await consumer.assign(partitions.map((partition) => ({ topic: TOPIC, partition })))
+    const ends = await Promise.all(
+      partitions.map((partition) => consumer.offset(TOPIC, partition, 'latest')),
+    )
+    const found = new Map<number, number>()
+    const isDone = () =>
+      consumer.positions().every(({ partition, offset }) => offset >= ends[partition]!)
+    while (!isDone()) {
+      for (const record of await consumer.poll()) {
+        const n = numberOf(record.value)
+        found.set(n, (found.get(n) ?? 0) + 1)
+      }
+    }
+    const lost = [...this.#acknowledged].filter((n) => !found.has(n)).length
+    return { lost, doubled: [...found.values()].filter((times) => times > 1).length }
+  }
+}
+
+function numberOf(value: Uint8Array | null): number {
+  return Number.parseInt(Buffer.from(value ?? []).toString('latin1'), 10)
+}

@@ -1,0 +1,65 @@
+/**
+ * `npm run deploy:check`: runs what deploy/ holds, as far as this machine has the tools. What can't be
+ * run is skipped with the reason. Everything that it makes is gone at the end.
+ *
+ *   npm run deploy:check -- image compose    only these parts
+ */
+import { findBases } from './base-image.ts'
+import { checkChart } from './chart.ts'
+import { checkCompose, composeConfig } from './compose.ts'
+import { Engine } from './engine.ts'
+import { checkFiles } from './files.ts'
+import { buildImage, checkContainer } from './image.ts'
+import { Report } from './report.ts'
+
+const PARTS = ['files', 'chart', 'image', 'compose'] as const
+type Part = (typeof PARTS)[number]
+
+function chosen(args: readonly string[]): ReadonlySet<Part> {
+  const parts = args.map((arg) => {
+    const part = PARTS.find((one) => one === arg)
+    if (part !== undefined) return part
+    process.stderr.write(`deploy:check: there is no part '${arg}': ${PARTS.join(', ')}\n`)
+    process.exit(2)
+  })
+  return new Set(parts.length === 0 ? PARTS : parts)
+}
+
+async function checkContainers(report: Report, parts: ReadonlySet<Part>): Promise<void> {
+  const name = `odradek-check-${process.pid}`
+  let engine: Engine | undefined
+  const hasEngine = await report.check('docker: an engine', async () => {
+    engine = await Engine.open()
+    return engine.isOwn ? 'started for this' : 'the one that runs here'
+  })
+  if (!hasEngine || engine === undefined) {
+    report.skip('image and compose', 'there is no Docker engine')
+    return
+  }
+  const docker: Engine = engine
+  const made: string[] = []
+  try {
+    const isBuilt = await report.check('image: builds', async () => {
+      const bases = await findBases(docker, name)
+      made.push(...bases.made, name)
+      return buildImage(docker, bases, name)
+    })
+    if (!isBuilt) {
+      report.skip('container and compose', 'there is no image')
+      return
+    }
+    if (parts.has('image')) await checkContainer(report, docker, name, name)
+    if (parts.has('compose')) await checkCompose(report, docker, name, name)
+  } finally {
+    for (const image of made) await docker.try(['rmi', '-f', image])
+    await docker.close()
+  }
+}
+
+const report = new Report()
+const parts = chosen(process.argv.slice(2))
+if (parts.has('files')) await checkFiles(report)
+if (parts.has('compose')) await report.check('compose: the file', composeConfig)
+if (parts.has('chart')) await checkChart(report)
+if (parts.has('image') || parts.has('compose')) await checkContainers(report, parts)
+process.exitCode = report.end()
