@@ -34,9 +34,9 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'a follower is admitted without a look at its epochs',
-    file: 'replication/partition.js',
-    find: 'if (epoch < lastEpoch || endOffset < fetchOffset) {',
-    replace: 'if (false) {',
+    file: 'replication/admission.js',
+    find: 'if (epoch < lastEpoch || endOffset < fetchOffset)',
+    replace: 'if (false)',
     faults: FAILOVER,
   },
   {
@@ -115,6 +115,20 @@ export const BUGS: readonly Bug[] = [
     find: 'if (reached <= log.commit || log.termAt(reached) !== term)',
     replace: 'if (reached <= log.commit)',
     faults: FAILOVER,
+  },
+  {
+    name: 'a failed sync is forgotten over a restart',
+    file: 'log/doubt.js',
+    find: 'if (disk.exists(file.path)) {',
+    replace: 'if (false) {',
+    faults: 'sync-error,power-loss-all,kill-all',
+  },
+  {
+    name: 'what a start cut off is not told to the controller',
+    file: 'node/partitions.js',
+    find: 'if (partition.log.cutBytes > 0 && replicas !== undefined && replicas.length > 1) {',
+    replace: 'if (false) {',
+    faults: 'flip,kill,kill-all,power-loss-all',
   },
   {
     name: 'a generation is given twice',

@@ -21,6 +21,11 @@ const { values } = parseArgs({
   },
 })
 
+/** The product has changed under the table of bugs. */
+class OutOfDate extends Error {
+  override readonly name = 'OutOfDate'
+}
+
 interface Finding {
   readonly seed: number
   readonly checker: string
@@ -44,7 +49,7 @@ function plant(copy: string, bug: Bug): string {
   const path = join(copy, 'dist', bug.file)
   const text = readFileSync(path, 'utf8')
   const count = text.split(bug.find).length - 1
-  if (count !== 1) throw new Error(`${bug.name}: its line is ${count} times in ${bug.file}`)
+  if (count !== 1) throw new OutOfDate(`its line is ${count} times in ${bug.file}`)
   writeFileSync(
     path,
     text.replace(bug.find, () => bug.replace),
@@ -67,6 +72,17 @@ function find(copy: string, bug: Bug): Finding | undefined {
   return undefined
 }
 
+function rowOf(copy: string, bug: Bug): { by: string; seeds: string } {
+  try {
+    const finding = find(copy, bug)
+    if (finding === undefined) return { by: `nothing within ${values.seeds} seeds`, seeds: '-' }
+    return { by: finding.checker, seeds: `${finding.seed - Number(values.from) + 1}` }
+  } catch (error) {
+    if (error instanceof OutOfDate) return { by: error.message, seeds: '-' }
+    throw error
+  }
+}
+
 function main(): number {
   const copy = mkdtempSync(join(tmpdir(), 'odradek-bugs-'))
   let missed = 0
@@ -77,10 +93,9 @@ function main(): number {
     writeFileSync(join(copy, 'package.json'), '{"type":"module"}\n')
     process.stdout.write('| bug | found by | seeds |\n|---|---|---|\n')
     for (const bug of BUGS.filter(({ name }) => name.includes(values.bug))) {
-      const finding = find(copy, bug)
-      if (finding === undefined) missed++
-      const seeds = finding === undefined ? '-' : finding.seed - Number(values.from) + 1
-      process.stdout.write(`| ${bug.name} | ${finding?.checker ?? 'nothing'} | ${seeds} |\n`)
+      const row = rowOf(copy, bug)
+      if (row.seeds === '-') missed++
+      process.stdout.write(`| ${bug.name} | ${row.by} | ${row.seeds} |\n`)
     }
   } finally {
     rmSync(copy, { recursive: true, force: true })
