@@ -15,11 +15,7 @@ const FUNCTION_LINES_MAX = 70
 const DEPENDENCIES_MAX = 15
 
 /** Longer files, each with the reason why a cut would make it worse. */
-const LONG_FILES: Readonly<Record<string, string>> = {
-  'log/partition-log.ts': 'the one door to a log: its parts are elsewhere, their order is here',
-  'replication/partition.ts': 'one replica: write, sync, watermark and answers in their order',
-  'log/model-driver.ts': 'a random history of one log, with all that can happen to it',
-}
+const LONG_FILES: Readonly<Record<string, string>> = {}
 
 /** Files with longer functions. */
 const LONG_FUNCTIONS: Readonly<Record<string, string>> = {

@@ -40,6 +40,7 @@ import { NodeTopics } from './ports/topics.ts'
 import { ThroughputMeter } from './throughput.ts'
 
 const SAMPLE_MS = 1000
+const CLEANING_MS_MIN = 100
 /** How often a start says what it waits for. */
 const WAITING_LOG_MS = 5000
 const LOOK_AGAIN_MS = 20
@@ -152,6 +153,12 @@ export class Node {
       parts: { disk, clock, random, logger, maybe: world.maybe },
       maintenanceMs: settings.number('log.retention.check.interval.ms'),
       producerExpirationMs: settings.number('producer.id.expiration.ms'),
+      cleaning: settings.boolean('log.cleaner.enable')
+        ? {
+            intervalMs: Math.max(CLEANING_MS_MIN, settings.number('log.cleaner.backoff.ms')),
+            mapBytesMax: settings.number('log.cleaner.dedupe.buffer.size'),
+          }
+        : 'off',
     })
     let metadataLock: DiskLock | undefined
     let links: Links | undefined

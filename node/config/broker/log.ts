@@ -37,16 +37,18 @@ export const LOG_SETTINGS: readonly Setting[] = [
   list('cordoned.log.dirs', '', anyList('duplicates'), MEDIUM, PER_BROKER).hasNoEffect(
     'new replicas go where the fewest are.',
   ),
-  long('log.cleaner.backoff.ms', 15_000, atLeast(0), MEDIUM, CLUSTER).hasNoEffect(
-    'it is done with the other maintenance of logs.',
+  long('log.cleaner.backoff.ms', 15_000, atLeast(0), MEDIUM, CLUSTER).is(
+    'How often compaction looks for work; read at the start.',
   ),
-  long('log.cleaner.dedupe.buffer.size', 134_217_728, null, MEDIUM, CLUSTER).hasNoEffect(
-    'compaction bounds its own memory.',
+  long('log.cleaner.dedupe.buffer.size', 134_217_728, null, MEDIUM, CLUSTER).is(
+    'The most memory for the table of keys of one compaction; read at the start.',
   ),
   long('log.cleaner.delete.retention.ms', 86_400_000, atLeast(0), MEDIUM, CLUSTER).is(
     'How long a tombstone of a compacted partition can still be read.',
   ),
-  bool('log.cleaner.enable', true, null, MEDIUM, FIXED).hasNoEffect('compaction always runs.'),
+  bool('log.cleaner.enable', true, null, MEDIUM, FIXED).is(
+    'Whether topics with cleanup.policy=compact are compacted.',
+  ),
   double('log.cleaner.io.buffer.load.factor', 0.9, null, MEDIUM, CLUSTER).hasNoEffect(
     'the table of keys sizes itself within log.cleaner.dedupe.buffer.size.',
   ),
