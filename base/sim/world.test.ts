@@ -104,7 +104,7 @@ describe('base/sim/world', () => {
       assert.deepEqual(told, ['sync', 'timer'])
     })
 
-    it('takes bytes like a socket that nobody reads, and its streams are found silent', async () => {
+    it('takes bytes as an unread socket does, and its streams are found silent', async () => {
       const sim = new SimWorld(4)
       const { client, server } = await connected(sim)
       const rpc = await openStream(sim)
