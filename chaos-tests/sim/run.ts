@@ -20,6 +20,8 @@ import { type RunResult, runPlan as runWhole } from './sim-run.ts'
 import { reachedIn, SOMETIMES } from './sometimes.ts'
 
 const HOUR_MS = 3_600_000
+const DEFAULT_SEEDS = 20
+const SEEDS_A_LINE = 50
 
 const { values } = parseArgs({
   options: {
@@ -105,36 +107,59 @@ function report(result: RunResult): void {
   )
 }
 
+/** What a row of seeds has come to. */
+class Tally {
+  readonly reached = new Set<string>()
+  failures = 0
+  seeds = 0
+  virtualMs = 0
+  #events = 0
+  #acknowledged = 0
+  readonly #startedMs = cpuMs()
+
+  add(result: RunResult): void {
+    this.seeds++
+    this.virtualMs += result.virtualMs
+    this.#events += result.eventCount
+    this.#acknowledged += result.acknowledged
+    for (const name of reachedIn(result.logs.values())) this.reached.add(name)
+    if (result.violations.length > 0) this.failures++
+  }
+
+  line(): string {
+    const realMs = cpuMs() - this.#startedMs
+    const ratio = (this.virtualMs / realMs).toFixed(0)
+    const cost = ((realMs * 1000) / this.#events).toFixed(1)
+    return (
+      `${this.seeds} seeds, ${this.failures} failures, ` +
+      `${(this.virtualMs / HOUR_MS).toFixed(2)} virtual hours, ` +
+      `${this.#acknowledged} records acknowledged, ${ratio} x real time on one core, ` +
+      `${cost} us an event`
+    )
+  }
+}
+
 async function runSeeds(): Promise<number> {
   const from = Number(values.from)
-  const seeds = values.seeds === undefined ? Number.POSITIVE_INFINITY : Number(values.seeds)
-  const hours = values.hours === undefined ? Number.POSITIVE_INFINITY : Number(values.hours)
-  const isBounded = Number.isFinite(seeds) || Number.isFinite(hours)
-  const count = isBounded ? seeds : 20
-  const startedMs = cpuMs()
-  const reached = new Set<string>()
-  let [virtualMs, events, acknowledged, failures, done] = [0, 0, 0, 0, 0]
-  for (; done < count && virtualMs < hours * HOUR_MS; done++) {
-    const result = await runPlan(planOf(from + done))
-    virtualMs += result.virtualMs
-    events += result.eventCount
-    acknowledged += result.acknowledged
-    for (const name of reachedIn(result.logs.values())) reached.add(name)
-    if (values.verbose)
-      print(`seed ${from + done} ${result.traceHash} ${describePlan(result.plan)}`)
-    if (result.violations.length === 0) continue
-    report(result)
-    if (++failures >= Number(values.failures)) break
+  const most = (option: string | undefined) =>
+    option === undefined ? Number.POSITIVE_INFINITY : Number(option)
+  const hours = most(values.hours)
+  const seeds = most(values.seeds)
+  const count = Number.isFinite(seeds) || Number.isFinite(hours) ? seeds : DEFAULT_SEEDS
+  const tally = new Tally()
+  while (tally.seeds < count && tally.virtualMs < hours * HOUR_MS) {
+    const result = await runPlan(planOf(from + tally.seeds))
+    const { plan, traceHash, violations } = result
+    tally.add(result)
+    if (values.verbose) print(`seed ${plan.seed} ${traceHash} ${describePlan(plan)}`)
+    if (violations.length > 0) report(result)
+    if (tally.failures >= Number(values.failures)) break
+    if (tally.seeds % SEEDS_A_LINE === 0 && tally.seeds < count) print(tally.line())
   }
-  const realMs = cpuMs() - startedMs
-  print(
-    `${done} seeds, ${failures} failures, ${(virtualMs / HOUR_MS).toFixed(2)} virtual hours, ` +
-      `${acknowledged} records acknowledged, ${(virtualMs / realMs).toFixed(0)} x real time on one core, ` +
-      `${((realMs * 1000) / events).toFixed(1)} us an event`,
-  )
-  const missed = SOMETIMES.filter(({ name }) => !reached.has(name)).map(({ name }) => name)
+  print(tally.line())
+  const missed = SOMETIMES.filter(({ name }) => !tally.reached.has(name)).map(({ name }) => name)
   if (missed.length > 0) print(`not reached: ${missed.join(', ')}`)
-  return failures + (values.coverage ? missed.length : 0)
+  return tally.failures + (values.coverage ? missed.length : 0)
 }
 
 async function runOne(plan: Plan): Promise<number> {
