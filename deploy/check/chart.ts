@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { loadSettings } from '../../node/config/load.ts'
 import { nodeCertificates } from '../../node/peers/ssl.ts'
+import { chartSum } from '../helm/chart-sum.ts'
 import { inTemporary } from './files.ts'
 import { type KubernetesObject, typedSource } from './kubernetes-types.ts'
 import { type Report, Skip } from './report.ts'
@@ -95,7 +96,8 @@ export function plainManifests(rendered: string): string {
     .map((text) =>
       text.replaceAll(/^ *(helm\.sh\/chart|app\.kubernetes\.io\/managed-by): .*\n/gm, ''),
     )
-  const head = '# Made from the chart by deploy/kubernetes/write.ts: change it there.\n'
+  const made = '# Made from the chart by deploy/kubernetes/write.ts: change it there.'
+  const head = `${made}\n# Chart ${chartSum(CHART)}\n`
   return `${head}---\n${objects.map((text) => text.trimEnd()).join('\n---\n')}\n`
 }
 

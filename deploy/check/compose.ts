@@ -1,10 +1,9 @@
 /** Runs the compose file: three nodes, clients inside and outside, a node that dies, a rolling restart. */
 import { join } from 'node:path'
 import type { Engine } from './engine.ts'
-import { isOk } from './image.ts'
 import { Load } from './load.ts'
 import { type Report, Skip } from './report.ts'
-import { eventually, find, freePorts, must, pause, ROOT, run } from './tools.ts'
+import { eventually, find, freePorts, isOk, must, pause, ROOT, run } from './tools.ts'
 
 const FILE = 'deploy/compose/compose.yaml'
 const NODES = ['node1', 'node2', 'node3'] as const

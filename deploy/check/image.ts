@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Bases } from './base-image.ts'
 import type { Engine } from './engine.ts'
 import type { Report } from './report.ts'
-import { eventually, freePorts, must, ROOT, run } from './tools.ts'
+import { eventually, freePorts, isOk, must, ROOT, run } from './tools.ts'
 
 const READY_MS = 60_000
 const SIZE_MAX_MB = 250
@@ -115,14 +115,5 @@ export async function checkContainer(
   } finally {
     await engine.try(['rm', '-f', '-v', name])
     await engine.try(['network', 'rm', name])
-  }
-}
-
-export async function isOk(url: string): Promise<true | undefined> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2000) })
-    return response.status === 200 ? true : undefined
-  } catch {
-    return undefined // not listening yet
   }
 }

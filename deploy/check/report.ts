@@ -2,8 +2,6 @@
  * What a run of checks says: a line for each, and `N passed, N failed, N skipped` at the end. A check
  * that lacks a tool is skipped with the reason; one that fails does not keep the others from running.
  */
-import { performance } from 'node:perf_hooks'
-
 /** Thrown by a check that can't be made here; the message says what is missing. */
 export class Skip extends Error {}
 

@@ -16,13 +16,12 @@ const PARTS = ['files', 'chart', 'image', 'compose'] as const
 type Part = (typeof PARTS)[number]
 
 function chosen(args: readonly string[]): ReadonlySet<Part> {
-  const parts = args.map((arg) => {
-    const part = PARTS.find((one) => one === arg)
-    if (part !== undefined) return part
-    process.stderr.write(`deploy:check: there is no part '${arg}': ${PARTS.join(', ')}\n`)
+  const unknown = args.find((arg) => !PARTS.some((part) => part === arg))
+  if (unknown !== undefined) {
+    process.stderr.write(`deploy:check: there is no part '${unknown}': ${PARTS.join(', ')}\n`)
     process.exit(2)
-  })
-  return new Set(parts.length === 0 ? PARTS : parts)
+  }
+  return new Set(args.length === 0 ? PARTS : PARTS.filter((part) => args.includes(part)))
 }
 
 async function checkContainers(report: Report, parts: ReadonlySet<Part>): Promise<void> {

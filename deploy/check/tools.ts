@@ -1,6 +1,7 @@
 /** Runs the programs that the checks need, and finds out whether they are there. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +12,7 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** Places where an administrator's tools are, though not in everybody's PATH. */
 const MORE_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/bin']
 const LIMIT_MS = 600_000
+const ASK_MS = 2000
 const SAID_LINES = 12
 
 export interface RunOptions {
@@ -111,4 +113,16 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports
+}
+
+/** Whether a page answers 200. Not by `fetch`, which does not keep this process alive meanwhile. */
+export function isOk(url: string): Promise<true | undefined> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: ASK_MS }, (response) => {
+      response.resume()
+      resolve(response.statusCode === 200 ? true : undefined)
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => resolve(undefined)) // not listening yet
+  })
 }
