@@ -136,7 +136,9 @@ export class BrokerSessions {
     const isHeard = this.#liveness.heard(broker, loopProgress, offset, this.#nowMs())
     if (!isHeard) return heartbeatAnswer(this.#image, request)
     if (request.offlineLogDirs.length > 0) await this.#onOffline(broker, request.offlineLogDirs)
-    if (this.#stepOf(this.#image, broker, request) === 'stay') {
+    // While a fence is under way the image does not tell: an answer from it would be a lease.
+    const isSettled = !this.#fencing.has(broker.id)
+    if (isSettled && this.#stepOf(this.#image, broker, request) === 'stay') {
       return heartbeatAnswer(this.#image, request)
     }
     const step = await decisions.add((view) => {
