@@ -40,13 +40,6 @@ export const BUGS: readonly Bug[] = [
     faults: FAILOVER,
   },
   {
-    name: 'acks=all with too few in sync',
-    file: 'replication/partition.js',
-    find: 'if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {',
-    replace: 'if (false) {',
-    faults: FAILOVER,
-  },
-  {
     name: 'the watermark moves with too few in sync',
     file: 'replication/leader.js',
     find: 'if (this.isr.committed.length < minIsr)',

@@ -129,6 +129,21 @@ export class SimCluster {
     return this.running.find(({ id, running }) => running!.quorum.leaderId === id)
   }
 
+  /**
+   * Is there an intact copy elsewhere of all that this node has? As the controller knows it; not,
+   * when there is none.
+   */
+  isCovered({ id }: SimNode): boolean {
+    const image = this.controller()?.running?.quorum.image
+    if (image === undefined || this.running.length < this.nodes.length) return false
+    for (const { partitions } of image.topics.values()) {
+      for (const { replicas, isr } of partitions) {
+        if (replicas.includes(id) && !isr.some((other) => other !== id)) return false
+      }
+    }
+    return true
+  }
+
   /** Takes a node's process up, now. Nothing when it is up. */
   start(node: SimNode): void {
     node.isWanted = true

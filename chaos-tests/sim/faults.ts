@@ -51,6 +51,9 @@ export class Faults {
   /** Begins a fault now; it ends by itself. Returns whom it hit, for the history. */
   begin(step: FaultStep): string {
     const node = this.#resolve(step.target)
+    // The fault atlas: what is destroyed is intact elsewhere, so that recovery is a duty.
+    const isDestroying = step.name === 'wipe' || step.name === 'flip'
+    if (isDestroying && !this.#cluster.isCovered(node)) return `${node.name} (spared)`
     const undo = this.#apply(step, node)
     if (undo === undefined) return node.name
     this.#active.add(undo)
