@@ -71,7 +71,7 @@ export const BUGS: readonly Bug[] = [
     name: 'retries are not recognised',
     file: 'log/appender.js',
     find: 'const duplicate = isClient ? producers.findDuplicate(batch) : undefined',
-    replace: 'const duplicate = undefined',
+    replace: 'if (isClient) return true; const duplicate = undefined',
     faults: 'reset,reset-all,cut-client,kill',
   },
   {
