@@ -13,7 +13,7 @@ import type { Turn } from '../base/turn.ts'
 import type { DataPort, LeaderHint, NodeEndpoint, TopicPort } from '../kafka/broker.ts'
 import type { LogConfig } from '../log/config.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
-import type { LogStore } from '../log/store.ts'
+import type { ListedLog, LogStore } from '../log/store.ts'
 import { Fetchers } from '../replication/fetchers.ts'
 import { Partition } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
@@ -124,6 +124,8 @@ export class Partitions implements DataPort {
   #brokerEpoch = -1
   /** What goes on with a log, by the name of its directory: topics of one name follow each other. */
   readonly #busy = new Map<string, Promise<void>>()
+  /** The logs that a start found; none any more when strays have been removed. */
+  #found: ListedLog[] = []
   /** Topic ids of the logs that a start found, by directory name, until strays are removed. */
   readonly #stored = new Map<string, string>()
   /** The last image without the registration of this process. */
@@ -189,7 +191,8 @@ export class Partitions implements DataPort {
 
   /** Hosts what the image says, with the logs that the store has opened. Strays are removed. */
   async start(): Promise<void> {
-    for (const { topic, partition, topicId } of this.#parts.store.listed()) {
+    this.#found = this.#parts.store.listed()
+    for (const { topic, partition, topicId } of this.#found) {
       if (topicId !== undefined) this.#stored.set(`${topic}-${partition}`, topicId)
     }
     this.#register()
@@ -243,7 +246,7 @@ export class Partitions implements DataPort {
    */
   async #removeStrays(): Promise<void> {
     const { nodeId, store, logger } = this.#parts
-    for (const { topic, partition, topicId } of store.listed()) {
+    for (const { topic, partition, topicId } of this.#found.splice(0)) {
       const image = this.#image.topics.get(topic)
       const isOurs = image?.partitions[partition]?.replicas.includes(nodeId) === true
       // Without its id a log can't be told from one of an earlier topic of that name: keep it.
