@@ -17,7 +17,7 @@ export interface AdminSpec {
   readonly prefix: string
   readonly pauseMs: number
   readonly timeoutMs: number
-  /** How far a node's image may lag behind. */
+  /** How far the image of a node that nothing troubles may lag behind. */
   readonly staleMs: number
 }
 
@@ -37,7 +37,8 @@ export async function runAdmin(context: ClientContext, spec: AdminSpec): Promise
       client,
       action: random.pick(['create', 'create', 'grow', 'configure', 'delete', 'read', 'read']),
       topic: `${spec.prefix}-${client}-${random.below(NAMES)}`,
-      staleMs: spec.staleMs,
+      // A node that is cut off shows what it knew, as a broker does, however long ago that was.
+      staleMs: spec.staleMs > 0 && !context.isCalm ? recorder.nowMs : spec.staleMs,
       startMs: recorder.nowMs,
       outcome: 'unknown',
     })

@@ -13,6 +13,8 @@ export class ClientContext {
   readonly bootstrap: readonly string[]
   /** Set from outside: finish what is under way and return. */
   isOver = false
+  /** Set from outside: faults are over, and the time that recovery may take is too. */
+  isCalm = false
 
   constructor(options: {
     name: string

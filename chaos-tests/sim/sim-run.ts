@@ -80,6 +80,7 @@ class SimRun {
   readonly #watch: Watch
   readonly #looks: SimRandom
   #isLoadOver = false
+  #isCalm = false
 
   constructor(plan: Plan) {
     this.#plan = plan
@@ -150,7 +151,10 @@ class SimRun {
     this.#scheduleAll()
     await sim.run(beganMs + plan.safetyMs)
     await this.#heal()
-    await sim.runFor(RECOVERY_MS + plan.livenessMs)
+    await sim.runFor(RECOVERY_MS)
+    this.#isCalm = true
+    for (const { context } of this.#clients) if (context !== undefined) context.isCalm = true
+    await sim.runFor(plan.livenessMs)
     this.#recorder.add(this.#marker('load ends', 0))
     this.#isLoadOver = true
     for (const { context } of this.#clients) if (context !== undefined) context.isOver = true
@@ -262,6 +266,7 @@ class SimRun {
     }
     const { id, spec } = client.actor
     const context = this.#contextOf(id, `${id}.${++client.lives}`)
+    context.isCalm = this.#isCalm
     client.context = context
     const end = () => {
       if (client.context === context) client.ended = true
