@@ -11,9 +11,8 @@ import { GroupMember } from '../../kafka/client/group-member.ts'
 import { Producer } from '../../kafka/client/producer.ts'
 import { eventually, pause } from './tools.ts'
 
-const TOPIC = 'check-load'
 const PARTITIONS = 6
-const BATCH_RECORDS = 60
+const BATCH_RECORDS = 160
 const VALUE_BYTES = 1000
 const PERIOD_MS = 30
 const SENDS_MAX = 64
@@ -31,6 +30,7 @@ export interface LoadResult {
 }
 
 export class Load {
+  readonly #topic: string
   readonly #cluster: Cluster
   readonly #group: Cluster
   readonly #failures: string[] = []
@@ -44,7 +44,8 @@ export class Load {
   #work: Promise<unknown> = Promise.resolve()
   #reading: Promise<unknown> = Promise.resolve()
 
-  constructor(bootstrap: readonly string[]) {
+  constructor(bootstrap: readonly string[], topic: string) {
+    this.#topic = topic
     const parts = { network: realNetwork, clock: realClock }
     const options = { bootstrap, clientId: 'deploy-check', timeoutMs: 30_000 }
     this.#cluster = new Cluster(parts, options)
@@ -58,7 +59,7 @@ export class Load {
       {
         topics: [
           {
-            name: TOPIC,
+            name: this.#topic,
             numPartitions: PARTITIONS,
             replicationFactor: 3,
             assignments: [],
@@ -70,10 +71,15 @@ export class Load {
       },
       30_000,
     )
-    check(answer.topics[0]?.errorCode ?? -1, answer.topics[0]?.errorMessage ?? TOPIC)
+    check(answer.topics[0]?.errorCode ?? -1, answer.topics[0]?.errorMessage ?? this.#topic)
     this.#startedMs = performance.now()
     this.#work = this.#produce()
     this.#reading = this.#consume()
+  }
+
+  /** Records that were acknowledged so far. */
+  get acknowledged(): number {
+    return this.#acknowledged.size
   }
 
   async #produce(): Promise<void> {
@@ -95,7 +101,7 @@ export class Load {
     try {
       const values = numbers.map((n) => Buffer.from(String(n).padEnd(VALUE_BYTES, '.')))
       await producer.send(
-        TOPIC,
+        this.#topic,
         values.map((value) => ({ value })),
       )
       for (const n of numbers) this.#acknowledged.add(n)
@@ -106,7 +112,10 @@ export class Load {
   }
 
   async #consume(): Promise<void> {
-    const member = new GroupMember(this.#group, { group: 'check-group', topics: [TOPIC] })
+    const member = new GroupMember(this.#group, {
+      group: `${this.#topic}-readers`,
+      topics: [this.#topic],
+    })
     const consumer = new Consumer(this.#group, { startAt: 'earliest' })
     while (!this.#hasEnded) {
       if (member.mustRejoin) await consumer.assign(await member.join())
@@ -148,9 +157,9 @@ export class Load {
   async #readAll(): Promise<{ lost: number; doubled: number }> {
     const consumer = new Consumer(this.#cluster, { startAt: 'earliest' })
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
-    await consumer.assign(partitions.map((partition) => ({ topic: TOPIC, partition })))
+    await consumer.assign(partitions.map((partition) => ({ topic: this.#topic, partition })))
     const ends = await Promise.all(
-      partitions.map((partition) => consumer.offset(TOPIC, partition, 'latest')),
+      partitions.map((partition) => consumer.offset(this.#topic, partition, 'latest')),
     )
     const found = new Map<number, number>()
     const isDone = () =>
