@@ -357,7 +357,7 @@ function* partitionsOf(source: Source): Generator<PartitionImage> {
 
 /** How many replicas may leave the ISR before acks=all is refused; not a number where not led. */
 function isrMargin(partition: ScrapedPartition): number {
-  return partition.isLeader ? partition.isr.length - partition.minInsyncReplicas : Number.NaN
+  return partition.isLeader ? partition.isr.length - partition.minIsr : Number.NaN
 }
 
 function count<T>(all: Iterable<T>, matches: (one: T) => boolean): number {

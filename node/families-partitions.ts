@@ -161,17 +161,14 @@ const COUNTS: readonly Family[] = [
     'gauge',
     'Partitions led here that refuse acks=all: fewer replicas in sync than min.insync.replicas.',
     ({ node }) =>
-      count(node.partitions.all(), (one) => one.isLeader && one.isr.length < one.minInsyncReplicas),
+      count(node.partitions.all(), (one) => one.isLeader && one.isr.length < one.minIsr),
   ),
   single(
     'odradek_partitions_at_min_isr',
     'gauge',
     'Partitions led here that refuse acks=all when one more replica goes.',
     ({ node }) =>
-      count(
-        node.partitions.all(),
-        (one) => one.isLeader && one.isr.length === one.minInsyncReplicas,
-      ),
+      count(node.partitions.all(), (one) => one.isLeader && one.isr.length === one.minIsr),
   ),
   single(
     'odradek_partitions_reassigning',

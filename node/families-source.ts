@@ -40,7 +40,7 @@ export type ScrapedPartition = Pick<
   | 'bytesIn'
   | 'recordsOut'
   | 'bytesOut'
-  | 'minInsyncReplicas'
+  | 'minIsr'
   | 'batchesIn'
   | 'rejections'
   | 'logStartOffset'

@@ -88,7 +88,7 @@ function partition(index: number): ScrapedPartition {
     isFailed: false,
     leaderEpoch: 5,
     isr: [1, 2, 3],
-    minInsyncReplicas: 2,
+    minIsr: 2,
     recordsIn: 1_000_000 + index,
     bytesIn: 100_000_000 + index,
     recordsOut: 2_000_000 + index,
@@ -228,6 +228,8 @@ describe('node/families', () => {
       assert.equal(value('odradek_topic_records_in_total', '{topic="t"}'), 3)
       assert.equal(value('odradek_group_lag_records', '{group="g",topic="t",partition="0"}'), 2)
       assert.equal(value('odradek_group_members', '{group="g"}'), 1)
+      // One replica, and min.insync.replicas=2: it takes writes, so it is no alert.
+      assert.equal(value('odradek_partitions_under_min_isr', ''), 0)
       assert.ok(value('odradek_disk_free_bytes', `{dir="${directory}"}`) !== 0)
       assert.equal(admin.readiness().isReady, true)
       assert.equal(admin.quorum().leader, 1)

@@ -324,7 +324,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
     if (this.#failure !== undefined || this.#isUnfit) return KAFKA_STORAGE_ERROR
     // Only with acks=all do others have to agree, who would know of a later epoch.
     if (acks !== -1 && this.#isForgotten) return NOT_LEADER_OR_FOLLOWER
-    if (acks === -1 && this.#leader.isr.committed.length < this.#minIsr) {
+    if (acks === -1 && this.#leader.isr.committed.length < this.minIsr) {
       this.#parts.probe.rejectedNotEnoughReplicas++
       return NOT_ENOUGH_REPLICAS
     }
@@ -339,7 +339,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   }
 
   /** A partition with fewer replicas than the setting asks for has what it can (KIP-966). */
-  get #minIsr(): number {
+  get minIsr(): number {
     return Math.min(this.minInsyncReplicas, this.#leadership.replicas.length)
   }
 
@@ -431,7 +431,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
 
   #advance(leader: Leader): void {
     leader.onWritten()
-    const minIsr = this.#minIsr
+    const minIsr = this.minIsr
     const next = leader.watermark(this.position, minIsr, this.#highWatermark)
     if (next > this.#highWatermark) {
       assert(next <= this.log.logEndOffset, 'the watermark stays within the log')
