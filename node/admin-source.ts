@@ -38,14 +38,13 @@ export class NodeAdmin implements AdminSource {
 
   /** Why clients should rather not come here yet. */
   #lacks(): string[] {
-    const { partitions, quorum, settings } = this.#node
+    const { partitions, links, settings } = this.#node
     const { image } = partitions
     const reasons: string[] = []
     const self = image.brokers.get(settings.nodeId)
     if (self === undefined) reasons.push('not registered with the controller')
     else if (self.isFenced) reasons.push('fenced by the controller')
-    const behind = quorum.highWatermark - 1 - image.offset
-    if (behind > 0) reasons.push(`the metadata is ${behind} records behind`)
+    if (!links.hasController()) reasons.push('nobody leads the metadata quorum')
     const outOfSync = this.#outOfSync()
     const waitedMs = this.#world.clock.monotonicMs() - this.#sinceMs
     if (outOfSync > 0 && waitedMs < IN_SYNC_WAIT_MS) {

@@ -62,8 +62,8 @@ export class Links {
   readonly #parts: LinksParts
   /** For traffic between nodes; undefined without a listener for it. */
   #port: number | undefined
-  /** When the quorum had a leader, as far as was looked. */
-  #ledAtMs = 0
+  /** Since when the quorum has had no leader, as far as was looked. */
+  #leaderlessSinceMs: number | undefined
 
   constructor(parts: LinksParts) {
     const { world, settings, logger, claim } = parts
@@ -153,12 +153,18 @@ export class Links {
     return false
   }
 
+  /** False when nobody has led the quorum for longer than an election takes. Ask again and again. */
+  hasController(): boolean {
+    const nowMs = this.#parts.world.clock.monotonicMs()
+    if (this.quorum.leaderId >= 0) this.#leaderlessSinceMs = undefined
+    else this.#leaderlessSinceMs ??= nowMs
+    return nowMs - (this.#leaderlessSinceMs ?? nowMs) <= WITHOUT_CONTROLLER_MS
+  }
+
   /** Is there another broker, which lives, and a controller that could give it what this one leads? */
   #hasCompany(): boolean {
     const { quorum, mesh, self } = this
-    const { clock } = this.#parts.world
-    if (quorum.leaderId >= 0) this.#ledAtMs = clock.monotonicMs()
-    else if (clock.monotonicMs() - this.#ledAtMs > WITHOUT_CONTROLLER_MS) return false
+    if (!this.hasController()) return false
     for (const broker of quorum.image.brokers.values()) {
       if (broker.id !== self.nodeId && !broker.isFenced && mesh.peers.isUp(broker.id)) return true
     }

@@ -257,8 +257,8 @@ export class Node {
   }
 
   /**
-   * The first half of a controlled shutdown: other nodes lead what this one led. The node goes on
-   * serving, and following, until it is stopped. False when not everything was moved in time.
+   * The first half of a controlled shutdown: other nodes lead what this one led. The node answers
+   * until it is stopped, and leads nothing from then on. False when not everything was moved in time.
    */
   async drain(timeoutMs: number): Promise<boolean> {
     const isDone = await this.#parts.links.handOverPartitions(timeoutMs)

@@ -34,7 +34,8 @@ interface WatchOptions {
   readonly exitWhenHealthy?: boolean
 }
 
-async function brokersOf(cluster: Cluster) {
+/** The id of the cluster and all its brokers, fenced ones too. */
+export async function brokersOf(cluster: Cluster) {
   const answer = await cluster.request(undefined, describeCluster, {
     includeClusterAuthorizedOperations: false,
     endpointType: BROKERS,
@@ -66,13 +67,14 @@ async function info(cluster: Cluster, format: Format): Promise<void> {
 
 /** Sentences about what is missing; none: all is well. */
 async function complaintsOf(cluster: Cluster): Promise<string[]> {
-  const { brokers } = await brokersOf(cluster)
+  const { brokers, controllerId } = await brokersOf(cluster)
   const { topics } = await cluster.metadata(null)
   const partitions = topics.flatMap((topic) => topic.partitions)
   const offline = partitions.filter((one) => one.leaderId < 0).length
   const behind = partitions.filter((one) => one.isrNodes.length < one.replicaNodes.length).length
   const fenced = brokers.filter((one) => one.isFenced).map((one) => one.brokerId)
   return [
+    ...(controllerId < 0 ? ['nobody leads the metadata quorum'] : []),
     ...(fenced.length > 0 ? [`nodes that do not answer: ${fenced.join(', ')}`] : []),
     ...(offline > 0 ? [`${offline} of ${partitions.length} partitions have no leader`] : []),
     ...(behind > 0 ? [`${behind} of ${partitions.length} partitions lack a replica`] : []),

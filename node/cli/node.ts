@@ -1,13 +1,12 @@
 /** odradek node status|drain */
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
-import { describeCluster } from '../../kafka/api/60-describe-cluster.ts'
-import { type Cluster, check } from '../../kafka/client/cluster.ts'
+import type { Cluster } from '../../kafka/client/cluster.ts'
 import { DRAIN_HEADER, DRAIN_PATH } from '../admin.ts'
+import { brokersOf } from './cluster.ts'
 import { type Format, printRows, say } from './output.ts'
 import { EXIT, type SharedOptions, wholeNumber, withCluster, withSharedOptions } from './session.ts'
 
-const BROKERS = 1
 const DEFAULT_HTTP = '127.0.0.1:9644'
 
 export function addNodeCommands(program: Command): void {
@@ -19,19 +18,14 @@ export function addNodeCommands(program: Command): void {
   )
   group
     .command('drain')
-    .description('move all that the node on this machine leads to others; it goes on following')
+    .description('move all that the node on this machine leads to others, before it is stopped')
     .option('--http <address>', 'its http.address', DEFAULT_HTTP)
     .option('--timeout <ms>', 'how long that may take', '60000')
     .action(drain)
 }
 
 async function status(cluster: Cluster, format: Format): Promise<void> {
-  const answer = await cluster.request(undefined, describeCluster, {
-    includeClusterAuthorizedOperations: false,
-    endpointType: BROKERS,
-    includeFencedBrokers: true,
-  })
-  check(answer.errorCode, answer.errorMessage ?? 'cluster')
+  const answer = await brokersOf(cluster)
   const { topics } = await cluster.metadata(null)
   const partitions = topics.flatMap((topic) => topic.partitions)
   const rows = answer.brokers.map(({ brokerId, host, port, isFenced }) => ({
