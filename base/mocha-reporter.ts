@@ -64,7 +64,7 @@ class MochaReporter {
       print(`slow: ${test.duration} ms  ${path(test)}`)
     }
     for (const test of this.#skipped) {
-      print(`skipped: ${path(test)}: ${skipReasons.get(test) ?? 'no reason given'}`)
+      print(`skipped: ${path(test)}: ${reasonOf(test) ?? 'no reason given'}`)
     }
     this.#failures.forEach(({ test, error }, index) => {
       print(`\n${index + 1}) ${path(test)}\n${indented(describeError(error))}`)
@@ -76,10 +76,21 @@ class MochaReporter {
 
 const skipReasons = new WeakMap<object, string>()
 
-/** Skips the running test and says why in the report. */
+/** Skips the running test, or in `before` the whole suite, and says why in the report. */
 export function skip(context: Mocha.Context, reason: string): never {
-  if (context.test !== undefined) skipReasons.set(context.test, reason)
+  const test: (Mocha.Runnable & { readonly type?: string }) | undefined = context.test
+  if (test?.type === 'hook' && test.parent !== undefined) skipReasons.set(test.parent, reason)
+  else if (test !== undefined) skipReasons.set(test, reason)
   return context.skip()
+}
+
+/** Its own, or that of a suite around it. */
+function reasonOf(test: Mocha.Test): string | undefined {
+  let reason = skipReasons.get(test)
+  for (let suite = test.parent; reason === undefined && suite !== undefined; suite = suite.parent) {
+    reason = skipReasons.get(suite)
+  }
+  return reason
 }
 
 function isTopLevel(suite: Mocha.Suite): boolean {

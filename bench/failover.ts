@@ -6,7 +6,7 @@
 import { realClock } from '../base/real/clock.ts'
 import { realNetwork } from '../base/real/network.ts'
 import { type ServerProcess, sleep } from '../chaos-tests/cluster/processes.ts'
-import { ServerGroup } from '../chaos-tests/cluster/server-group.ts'
+import { ServerGroup, waitUntilWhole } from '../chaos-tests/cluster/server-group.ts'
 import { createTopics } from '../kafka/api/19-create-topics.ts'
 import { Cluster, type ClusterOptions } from '../kafka/client/cluster.ts'
 import { Producer } from '../kafka/client/producer.ts'
@@ -59,21 +59,6 @@ class Writer {
 async function leaderOf(cluster: Cluster): Promise<number> {
   const leaders = await cluster.leaders(TOPIC)
   return leaders[0]!
-}
-
-/** Until every replica is in sync again, so that the next fault meets a whole cluster. */
-async function waitUntilWhole(cluster: Cluster): Promise<void> {
-  const until = performance.now() + GIVE_UP_MS
-  for (;;) {
-    try {
-      const { topics } = await cluster.metadata([TOPIC])
-      if (topics[0]?.partitions[0]?.isrNodes.length === NODES) return
-    } catch {
-      // The node that was asked is the one that is gone.
-    }
-    if (performance.now() > until) throw new Error('the cluster did not become whole again')
-    await sleep(50)
-  }
 }
 
 async function inflict(fault: Fault, node: ServerProcess): Promise<void> {
@@ -143,7 +128,7 @@ async function gaps(group: ServerGroup, fault: Fault, count: number): Promise<nu
     )
     writer.start()
     for (let i = 0; i < count; i++) {
-      await waitUntilWhole(observer)
+      await waitUntilWhole(observer, [TOPIC], GIVE_UP_MS)
       await sleep(SETTLE_MS)
       const node = group.nodes[(await leaderOf(observer)) - 1]!
       writer.longestGapMs = 0
@@ -155,7 +140,7 @@ async function gaps(group: ServerGroup, fault: Fault, count: number): Promise<nu
       found.push(writer.longestGapMs)
       await mend(fault, node)
     }
-    await waitUntilWhole(observer)
+    await waitUntilWhole(observer, [TOPIC], GIVE_UP_MS)
   } finally {
     await writer.stop()
     await own.close()

@@ -22,7 +22,7 @@ import { type ProducerSpec, runProducer } from '../sim/producers.ts'
 import { type ReaderSpec, runReader } from '../sim/readers.ts'
 import { Recorder } from '../sim/recorder.ts'
 import { type ServerProcess, sleep, temporaryDirectory } from './processes.ts'
-import { ServerGroup } from './server-group.ts'
+import { ServerGroup, waitUntilWhole } from './server-group.ts'
 
 const FAULTS = ['kill', 'pause', 'restart', 'kill-all'] as const
 type Fault = (typeof FAULTS)[number]
@@ -195,23 +195,8 @@ class ClusterRun {
     return nodes[(id ?? 0) - 1] ?? this.random.pick(nodes)
   }
 
-  /** Until every replica is in sync: a fault meets a whole cluster. */
-  async waitUntilWhole(): Promise<void> {
-    const until = performance.now() + WHOLE_WITHIN_MS
-    while (performance.now() < until) {
-      try {
-        const { topics } = await this.#observer.metadata(null)
-        const partitions = topics.flatMap((topic) => topic.partitions)
-        const isWhole = partitions.every((one) => {
-          return one.leaderId >= 0 && one.isrNodes.length === one.replicaNodes.length
-        })
-        if (isWhole) return
-      } catch {
-        // The node that was asked is the one that is gone.
-      }
-      await sleep(100)
-    }
-    throw new Error(`the cluster did not become whole within ${WHOLE_WITHIN_MS} ms`)
+  waitUntilWhole(): Promise<void> {
+    return waitUntilWhole(this.#observer, null, WHOLE_WITHIN_MS)
   }
 
   async readAll(): Promise<void> {

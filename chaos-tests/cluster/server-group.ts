@@ -2,13 +2,15 @@
  * Several servers that are one cluster, each a process with ports and a directory of its own. Every
  * one is a broker and a controller.
  */
-import { freePorts, type ServerOptions, ServerProcess } from './processes.ts'
+import type { Cluster } from '../../kafka/client/cluster.ts'
+import { freePorts, type ServerOptions, ServerProcess, sleep } from './processes.ts'
 
 export interface GroupOptions extends Omit<ServerOptions, 'directory' | 'ports'> {
   readonly count: number
 }
 
 const PORTS_OF_A_NODE = 3
+const LOOK_AGAIN_MS = 50
 
 export class ServerGroup {
   /** Node k + 1 at index k. */
@@ -75,5 +77,32 @@ export class ServerGroup {
   /** Ends the servers and removes their directories. */
   async remove(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.remove()))
+  }
+}
+
+/** Until every replica of the topics (null: of all) is in sync: a fault meets a whole cluster. */
+export async function waitUntilWhole(
+  cluster: Cluster,
+  names: readonly string[] | null,
+  limitMs: number,
+): Promise<void> {
+  const until = performance.now() + limitMs
+  while (!(await isWhole(cluster, names))) {
+    if (performance.now() > until) {
+      throw new Error(`the cluster did not become whole within ${limitMs} ms`)
+    }
+    await sleep(LOOK_AGAIN_MS)
+  }
+}
+
+async function isWhole(cluster: Cluster, names: readonly string[] | null): Promise<boolean> {
+  try {
+    const { topics } = await cluster.metadata(names)
+    const partitions = topics.flatMap((topic) => topic.partitions)
+    return partitions.every((one) => {
+      return one.leaderId >= 0 && one.isrNodes.length === one.replicaNodes.length
+    })
+  } catch {
+    return false // the node that was asked is the one that is gone
   }
 }

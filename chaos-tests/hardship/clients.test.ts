@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { skip } from '../../base/mocha-reporter.ts'
 import { fetchFrame, metadataFrame, produceFrame, recordBatch } from '../cluster/frames.ts'
 import { type ServerProcess, startServer } from '../cluster/processes.ts'
 import { ask, makeTopic } from '../cluster/wire.ts'
@@ -114,7 +115,7 @@ describe('hardship/clients', function () {
   })
 
   it(`${IDLE_CONNECTIONS} idle connections cost memory only, and little of it`, async function () {
-    if (process.platform !== 'linux') this.skip()
+    if (process.platform !== 'linux') skip(this, 'memory of a process is read from /proc')
     const before = residentBytes(server.pid)
     const sockets: Socket[] = []
     try {
@@ -125,8 +126,7 @@ describe('hardship/clients', function () {
     } catch (error) {
       for (const socket of sockets) socket.destroy()
       if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error
-      process.stdout.write('      skipped: too few files may be open here (ulimit -n)\n')
-      this.skip()
+      skip(this, 'too few files may be open here (ulimit -n)')
     }
     await until('all are accepted', async () => {
       return (await metric(server.ports.http, 'odradek_connections')) >= IDLE_CONNECTIONS

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { skip } from '../../base/mocha-reporter.ts'
 import {
   fetchAnswer,
   fetchFrame,
@@ -36,10 +37,7 @@ describe('hardship/full-disk', function () {
 
   before(function () {
     const reason = canMount()
-    if (reason !== undefined) {
-      process.stdout.write(`    skipped: ${reason}\n`)
-      this.skip()
-    }
+    if (reason !== undefined) skip(this, reason)
     root = mkdtempSync(join(tmpdir(), 'odradek-full-'))
     mount = join(root, 'disk')
     mkdirSync(mount)

@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { sleep } from '../cluster/processes.ts'
 import { ServerGroup } from '../cluster/server-group.ts'
+import { until } from './nodes.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../node/odradek.cjs', import.meta.url))
 const UNHEALTHY = 7
-const WITHIN_MS = 15_000
-
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const limitMs = performance.now() + WITHIN_MS
-  while (!(await condition())) {
-    assert.ok(performance.now() < limitMs, `not within ${WITHIN_MS} ms: ${what}`)
-    await sleep(100)
-  }
-}
 
 describe('hardship/majority', function () {
   this.timeout(60_000)

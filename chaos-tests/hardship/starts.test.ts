@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { UserError } from '../../base/errors.ts'
+import { skip } from '../../base/mocha-reporter.ts'
 import { loadSettings } from '../../node/config/load.ts'
 import { freePorts, startServer } from '../cluster/processes.ts'
 import { canMount, mountTmpfs, unmount } from './mounts.ts'
@@ -118,7 +119,7 @@ describe('hardship/starts', function () {
   })
 
   it('directories: one where nothing can be made', async function () {
-    if (process.platform !== 'linux') this.skip()
+    if (process.platform !== 'linux') skip(this, 'needs /proc')
     const sentence = await sentenceOf(await propertiesOf('/proc/odradek'))
     assert.match(sentence, /\/proc\/odradek/)
   })
@@ -127,10 +128,7 @@ describe('hardship/starts', function () {
     const mount = join(root, 'read-only')
     mkdirSync(mount)
     const reason = canMount()
-    if (reason !== undefined) {
-      process.stdout.write(`      skipped: ${reason}\n`)
-      this.skip()
-    }
+    if (reason !== undefined) skip(this, reason)
     mountTmpfs(mount, '8m')
     try {
       execFileSync('mount', ['-o', 'remount,ro', mount])
