@@ -96,6 +96,7 @@ export class Links {
     this.mesh.join({ quorum, controller, others, state: () => parts.state() })
     this.session = this.mesh.openSession({
       registration: () => this.#registration(),
+      // No directory is given up as a whole: each replica that fails is told (replica-failures.ts).
       offlineDirectoryIds: () => [],
       heartbeatMs: settings.number('broker.heartbeat.interval.ms'),
       sessionTimeoutMs: settings.number('broker.session.timeout.ms'),
