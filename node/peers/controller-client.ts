@@ -49,6 +49,8 @@ const ADMIN_TIMEOUT_MS = 30_000
 const BROKER_TIMEOUT_MS = 5000
 
 export interface ControllerClientParts extends ForwarderParts {
+  /** Resolves, within a bound, when the other nodes know of the metadata up to an offset. */
+  readonly whenSpread?: (offset: number) => Promise<void>
   /** Answers when this node leads. */
   readonly controller: ControllerPort
 }
@@ -57,11 +59,13 @@ export class ControllerClient implements ControllerPort {
   readonly #forwarder: Forwarder
   readonly #local: ControllerPort
   readonly #image: () => Images['before']
+  readonly #whenSpread: ControllerClientParts['whenSpread']
 
   constructor(parts: ControllerClientParts) {
     this.#forwarder = new Forwarder(parts)
     this.#local = parts.controller
     this.#image = () => parts.quorum.image
+    this.#whenSpread = parts.whenSpread
   }
 
   /** A request of the quorum itself (DescribeQuorum, AddRaftVoter, ...), to the node that leads. */
@@ -118,7 +122,8 @@ export class ControllerClient implements ControllerPort {
 
   listPartitionReassignments(caller: Caller, request: Requests[46][0]): Promise<Requests[46][1]> {
     const local = () => this.#local.listPartitionReassignments(caller, request)
-    return this.#admin(listPartitionReassignments, request, local)
+    const options = { timeoutMs: ADMIN_TIMEOUT_MS, local }
+    return this.#forwarder.request(listPartitionReassignments, request, options)
   }
 
   updateFeatures(caller: Caller, request: Requests[57][0]): Promise<Requests[57][1]> {
@@ -167,16 +172,20 @@ export class ControllerClient implements ControllerPort {
     const timeoutMs = bounded(request.timeoutMs ?? ADMIN_TIMEOUT_MS)
     const options = { timeoutMs, local: how.local, attempts }
     const response = await this.#forwarder.request(api, request, options)
+    await this.#whenSpread?.(this.#image().offset)
     if (!attempts.isRepeat) return response
     return how.amend({ before, after: this.#image() }, request, response)
   }
 
-  #admin<Q extends Struct, S extends Struct>(
+  async #admin<Q extends Struct, S extends Struct>(
     api: Api<Q, S>,
     request: Written<Q>,
     local: () => Promise<Written<S>>,
   ): Promise<Written<S>> {
-    return this.#forwarder.request(api, request, { timeoutMs: ADMIN_TIMEOUT_MS, local })
+    const options = { timeoutMs: ADMIN_TIMEOUT_MS, local }
+    const response = await this.#forwarder.request(api, request, options)
+    await this.#whenSpread?.(this.#image().offset)
+    return response
   }
 
   #broker<Q extends Struct, S extends Struct>(

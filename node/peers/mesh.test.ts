@@ -121,6 +121,32 @@ describe('node/peers/mesh', () => {
     await world.runUntil(() => cluster.isFenced(first.id), 500)
   })
 
+  it('has a change on every node when it is answered', async () => {
+    const { world, nodes } = cluster
+    const all = [...nodes.values()]
+    const areMet = () =>
+      all.every((one) => all.every(({ id }) => id === one.id || one.mesh.peers.isUp(id)))
+    await world.runUntil(areMet, 2000)
+    for (let i = 0; i < 10; i++) {
+      const asked = nodes.get(1 + (i % 3))!
+      const answer = asked.createTopic(`topic-${i}`).then(() => {
+        return all.every(({ quorum }) => quorum.image.topics.has(`topic-${i}`))
+      })
+      assert.equal(await world.complete(answer), true)
+    }
+  })
+
+  it('does not wait long for a node that stands still', async () => {
+    const { world, nodes, follower } = cluster
+    const asked = [...nodes.values()].find((node) => node !== follower)!
+    world.host(`node-${follower.id}`).freeze()
+    const sinceMs = world.scheduler.nowMs
+    await world.complete(asked.createTopic('orders'))
+    assert.ok(world.scheduler.nowMs - sinceMs < 300)
+    world.host(`node-${follower.id}`).thaw()
+    await world.runFor(1000)
+  })
+
   it('takes in a broker that does not vote, and all nodes meet it', async () => {
     const { world, nodes } = cluster
     await cluster.start(4)

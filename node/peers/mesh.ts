@@ -30,6 +30,7 @@ import { PeerRaftTransport } from './raft-transport.ts'
 import { PeerServer } from './server.ts'
 import { BrokerSession, type BrokerSessionParts } from './session.ts'
 import { SessionService } from './session-service.ts'
+import { whenSpread } from './spread.ts'
 
 export interface MeshParts {
   readonly clock: Clock
@@ -132,7 +133,15 @@ export class Mesh {
     const { quorum, controller, others } = membership
     const { clock, logger, self } = this.#parts
     this.#membership = membership
-    this.#client = new ControllerClient({ clock, self, peers: this.peers, quorum, controller })
+    const { peers } = this
+    this.#client = new ControllerClient({
+      clock,
+      self,
+      peers,
+      quorum,
+      controller,
+      whenSpread: (offset) => whenSpread({ clock, self, peers }, offset),
+    })
     const forwards = new ForwardService({
       logger,
       self,
