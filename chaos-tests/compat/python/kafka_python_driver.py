@@ -170,12 +170,10 @@ def admin_topics():
     expect_equal(value('retention.ms'), '60000', 'retention.ms at creation')
     resource.configs = {'retention.ms': '120000', 'cleanup.policy': 'compact'}
     admin.alter_configs([resource])
-    # The node that is asked may hear of a change a moment later than the one that took it.
-    common.wait_for(lambda: value('retention.ms') == '120000', 5, lambda: value('retention.ms'))
-    common.wait_for(lambda: value('cleanup.policy') == 'compact', 5, lambda: value('cleanup.policy'))
+    expect_equal(value('retention.ms'), '120000', 'retention.ms')
+    expect_equal(value('cleanup.policy'), 'compact', 'cleanup.policy')
     admin.create_partitions({topic: 5})
-    common.wait_for(lambda: len(admin.describe_topics([topic])[0]['partitions']) == 5, 5,
-                    'partitions after growth')
+    expect_equal(len(admin.describe_topics([topic])[0]['partitions']), 5, 'partitions after growth')
     expect_error(lambda: admin.create_partitions({topic: 3}), 'InvalidPartitions')
     expect_error(lambda: admin.create_topics({topic: {'num_partitions': 1, 'replication_factor': 1}}),
                  'TopicAlreadyExists')
