@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addConsumeCommand } from './consume.ts'
 import { addDevCommand } from './dev.ts'
+import { addDoctorCommand } from './doctor.ts'
 import { addGroupCommands } from './group.ts'
 import { addNodeCommands } from './node.ts'
 import { addPartitionCommands } from './partition.ts'
@@ -28,5 +29,6 @@ export function makeProgram(): Command {
   addClusterCommands(program)
   addNodeCommands(program)
   addPartitionCommands(program)
+  addDoctorCommand(program)
   return program
 }
