@@ -14,7 +14,8 @@ interface ProduceOptions extends SharedOptions {
   readonly compression: string
 }
 
-const BATCH_RECORDS_MAX = 500
+/** As many lines wait at most while others are on their way; then the input is not read. */
+const WAITING_RECORDS_MAX = 500
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 
 export function addProduceCommand(program: Command): void {
@@ -44,25 +45,37 @@ export function addProduceCommand(program: Command): void {
     )
 }
 
+/**
+ * A line is sent as soon as it is read; those that arrive while others are on their way go together
+ * in the next request. So a slow pipe waits for nobody, and a quick one makes large batches.
+ */
 async function sendLines(
   producer: Producer,
   topic: string,
   options: ProduceOptions,
 ): Promise<number> {
-  let batch: ProducerRecord[] = []
+  let waiting: ProducerRecord[] = []
+  let sending: Promise<void> | undefined
   let sent = 0
-  const flush = async () => {
-    if (batch.length === 0) return
-    const records = batch
-    batch = []
-    sent += (await producer.send(topic, records)).length
+  const sendWaiting = async () => {
+    while (waiting.length > 0) {
+      const records = waiting
+      waiting = []
+      sent += (await producer.send(topic, records)).length
+    }
+    sending = undefined
   }
-  const isInteractive = process.stdin.isTTY === true
-  for await (const line of createInterface({ input: process.stdin })) {
-    batch.push(recordOf(line, options))
-    if (isInteractive || batch.length >= BATCH_RECORDS_MAX) await flush()
+  const lines = createInterface({ input: process.stdin })
+  for await (const line of lines) {
+    waiting.push(recordOf(line, options))
+    if (sending === undefined) {
+      sending = sendWaiting()
+      // No more input is waited for; the failure itself is thrown where `sending` is awaited.
+      sending.catch(() => lines.close())
+    }
+    if (waiting.length >= WAITING_RECORDS_MAX) await sending
   }
-  await flush()
+  await sending
   return sent
 }
 
