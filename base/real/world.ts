@@ -1,10 +1,12 @@
 /** The world of production. */
+import type { Disk } from '../disk.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Rpc } from '../rpc.ts'
 import type { World } from '../world.ts'
 import { realClock } from './clock.ts'
 import { RealDisk } from './disk.ts'
+import { FaultyDisk } from './faulty-disk.ts'
 import { realKvStores } from './kv.ts'
 import { realNetwork } from './network.ts'
 import { realRandom } from './random.ts'
@@ -18,7 +20,7 @@ export function realWorld(options: {
   return {
     clock: realClock,
     random: realRandom,
-    disk: new RealDisk(),
+    disk: realDisk(options.logger),
     kv: realKvStores,
     network: realNetwork,
     rpc: options.rpc,
@@ -26,4 +28,12 @@ export function realWorld(options: {
     metrics: options.metrics,
     maybe: () => false,
   }
+}
+
+/** STORAGE_FAULTS is set by tests only, and said. */
+function realDisk(logger: Logger): Disk {
+  const rulesFile = process.env['STORAGE_FAULTS']
+  if (rulesFile === undefined) return new RealDisk()
+  logger.warn('The disk fails on order: this is a test.', { rules: rulesFile })
+  return new FaultyDisk(new RealDisk(), rulesFile)
 }
