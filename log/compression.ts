@@ -231,10 +231,23 @@ function uncompressSnappy(block: Buffer): Buffer {
 
 // lz4: the native functions put the size of the yield, four bytes, before a block
 
+/**
+ * Reused for the blocks of up to 64 KB that all producers write: a buffer a batch would be as much
+ * garbage as the batches are. The native code copies what it yields, so nothing points into it.
+ */
+let lz4Scratch: Buffer | undefined
+const LZ4_SCRATCH_BYTES = 4 + 64 * 1024
+
+function sizedRoom(sizeBytes: number): Buffer {
+  if (sizeBytes > LZ4_SCRATCH_BYTES) return Buffer.allocUnsafe(sizeBytes)
+  lz4Scratch ??= Buffer.allocUnsafeSlow(LZ4_SCRATCH_BYTES)
+  return lz4Scratch.subarray(0, sizeBytes)
+}
+
 const lz4Blocks: Lz4Blocks = {
   encode: (bytes) => lz4().compressSync(asBuffer(bytes)).subarray(4),
   decode(block, roomBytes, history) {
-    const sized = Buffer.allocUnsafe(4 + block.length)
+    const sized = sizedRoom(4 + block.length)
     sized.writeUInt32LE(roomBytes)
     sized.set(block, 4)
     return history === undefined
