@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addConsumeCommand } from './consume.ts'
+import { addDebugCommands } from './debug.ts'
 import { addDevCommand } from './dev.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addGroupCommands } from './group.ts'
@@ -30,5 +31,6 @@ export function makeProgram(): Command {
   addNodeCommands(program)
   addPartitionCommands(program)
   addDoctorCommand(program)
+  addDebugCommands(program)
   return program
 }
