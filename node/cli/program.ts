@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addConsumeCommand } from './consume.ts'
 import { addDebugCommands } from './debug.ts'
+import { addDemoCommand } from './demo.ts'
 import { addDevCommand } from './dev.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addGroupCommands } from './group.ts'
@@ -32,5 +33,6 @@ export function makeProgram(): Command {
   addPartitionCommands(program)
   addDoctorCommand(program)
   addDebugCommands(program)
+  addDemoCommand(program)
   return program
 }
