@@ -203,7 +203,7 @@ class Leaving {
     const isFailed = directory === LOST_DIRECTORY
     const directories = new Map([[this.#id, this.#only]])
     if (isGone) return { lost: self, directories }
-    if (isFailed) return { uncertain: self, directories }
+    if (isFailed) return isDurable ? { directories } : { uncertain: self, directories }
     return this.#isClean || isDurable ? undefined : { uncertain: self }
   }
 }

@@ -70,8 +70,10 @@ export function offlineRecords(
 type Change = RecordOf<'PartitionChangeRecord'> | undefined
 
 /**
- * With its directory lost it is not active, and leaves the ISR. Where it was the last it stays
- * eligible: a repaired disk may bring it back with all it had.
+ * With its directory lost it is not active, and leaves the ISR. With `flush=group` it has durably
+ * all that counted on it, whatever failed then, so it stays eligible where the ISR gets too small
+ * for acknowledgements: else one failure after the other leaves nobody to lead. So does the last
+ * one: a repaired disk may bring it back with all it had.
  */
 function afterStorageFailure(
   topicId: string,
@@ -81,7 +83,7 @@ function afterStorageFailure(
 ): Change {
   const directories = new Map([[brokerId, LOST_DIRECTORY]])
   const isLast = partition.isr.every((id) => id === brokerId || !rules.isActive(partition, id))
-  const uncertain = new Set(isLast ? [] : [brokerId])
+  const uncertain = new Set(isLast || rules.isDurable ? [] : [brokerId])
   // Keeping the leader of a sole replica is for brokers that come back with what they had.
   const here = { ...rules, isDurable: false }
   return changePartition(topicId, partition, { directories, uncertain }, here)

@@ -143,6 +143,28 @@ describe('node/metadata/failed-replicas', () => {
     assert.equal(fixture.partition('a').leader, 1, 'it had caught up')
   })
 
+  for (const [flush, leader] of [
+    ['group', 1],
+    ['none', -1],
+  ] as const) {
+    it(`two disks fail, one after the other, with flush=${flush}: ${leader} leads`, async () => {
+      const fixture = await ControllerFixture.start({
+        brokers: 3,
+        flags: { 'min.insync.replicas': '2', 'flush.policy': flush },
+      })
+      await fixture.create('a', [1, 2, 3])
+      await fixture.alterIsr('a', [1, 2])
+      assert.equal(await report(fixture, 1, 'storage'), 0)
+      assert.deepEqual([fixture.partition('a').leader, fixture.partition('a').isr], [2, [2]])
+      await fixture.kill(1)
+      await fixture.join(1)
+      assert.equal(fixture.partition('a').leader, 2)
+      assert.equal(await report(fixture, 2, 'storage'), 0)
+      assert.equal(fixture.partition('a').leader, leader, 'it had all that was acknowledged')
+      assert.ok(!fixture.partition('a').eligibleLeaderReplicas.includes(3))
+    })
+  }
+
   it('keeps the last replica that had everything eligible when its disk fails', async () => {
     const fixture = await ControllerFixture.start({ brokers: 2 })
     await fixture.create('a', [1, 2])

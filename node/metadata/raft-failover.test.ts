@@ -318,6 +318,35 @@ describe('node/metadata/raft-quorum: bad days', function () {
     })
   }
 
+  it('the log can not be read for a while: the node does not start, and keeps its vote', async () => {
+    const cluster = await agreed(9)
+    const { id } = await cluster.leads()
+    const hurt = cluster.voterIds.find((one) => one !== id)!
+    cluster.kill(hurt)
+    const { disk } = cluster.host(hurt)
+    let isWhole = false
+    for (let whole = 0; !isWhole && whole < 200; whole++) {
+      let reads = 0
+      disk.fault = (operation, path) => {
+        const isLog = path.startsWith(`${RAFT_DATA}/`)
+        return operation === 'read' && isLog && reads++ >= whole ? 'EIO' : undefined
+      }
+      const start = cluster.start(hurt).then(
+        () => 'started',
+        (error: unknown) => (error as Error).name,
+      )
+      const outcome = await start
+      disk.fault = () => undefined
+      assert.ok(!disk.exists(`${RAFT_DATA}/${VOTER_ID}`), `gave up its vote at read ${whole}`)
+      assert.ok(outcome === 'started' || outcome === 'StorageError', outcome)
+      isWhole = outcome === 'started'
+      cluster.kill(hurt)
+    }
+    assert.ok(isWhole, 'with all reads it starts')
+    await cluster.start(hurt)
+    await cluster.stopAll()
+  })
+
   it('of a sole voter: it does not start', async () => {
     const cluster = new RaftCluster(8, { voterIds: [1] })
     const quorum = await cluster.start(1)

@@ -11,6 +11,7 @@ import type { Disk } from '../../base/disk.ts'
 import { CorruptionError, StorageError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig } from '../../log/config.ts'
+import { KAFKA_STORAGE_ERROR } from '../../log/errors.ts'
 import {
   baseOffsetAt,
   batchSizeAt,
@@ -248,6 +249,10 @@ export class RaftLog implements RaftStorage {
     const { log } = this
     const plan = this.#plan
     log.locate(from, upTo, plan)
+    // A device that does not answer now may do so at the next start: no reason to give up a vote.
+    if (plan.error === KAFKA_STORAGE_ERROR) {
+      throw new StorageError('EIO', log.directory, `read offset ${from} of`)
+    }
     if (plan.error !== 0) {
       const why = `offset ${from} of the metadata log can't be read (error ${plan.error})`
       throw new CorruptionError(log.directory, why)
