@@ -6,6 +6,7 @@
  * without it is a loss.
  */
 import type { Clock } from '../base/clock.ts'
+import { spendYoung } from '../base/real/young.ts'
 import { RpcError, type RpcIdentity, type RpcStream, type RpcStreamHandler } from '../base/rpc.ts'
 
 /** A sender that gets ahead by more waits until half of it has left. */
@@ -75,6 +76,7 @@ export class GrpcStream implements RpcStream {
     if (this.#isClosed || this.#isEnded) return false
     const { length } = message
     this.#queuedBytes += length
+    spendYoung(length) // grpc-js copies it behind a length
     this.#call.write(asBuffer(message), () => this.#left(length))
     if (this.#queuedBytes < WINDOW_BYTES) return true
     this.#needsDrain = true
@@ -107,6 +109,7 @@ export class GrpcStream implements RpcStream {
 
   received(message: Buffer): void {
     if (this.#isClosed) return
+    spendYoung(2 * message.length) // as it came from the socket, and put together
     if (this.#side === 'server' && message.equals(FAREWELL)) this.#hasFarewell = true
     else this.#handler.onMessage(message)
   }

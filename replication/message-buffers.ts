@@ -9,9 +9,10 @@ import { assert } from '../base/assert.ts'
 
 /** Smaller ones come from Node's own pool, or cost little. */
 const SMALLEST_BYTES = 32 * 1024
-const CLASSES: readonly number[] = [64, 128, 256, 512, 1024, 2048].map((size) => size * 1024)
-/** Kept while nothing is sent; as much as may be under way. */
-const KEPT_BYTES_MAX = 3 * 1024 * 1024
+/** With room for the headers of a message around a power of two. */
+const CLASSES: readonly number[] = [68, 136, 272, 544, 1088, 2176].map((size) => size * 1024)
+/** Kept while nothing is sent: as much as may be under way, in buffers that are half full. */
+const KEPT_BYTES_MAX = 6 * 1024 * 1024
 
 interface UnderWay {
   readonly buffer: Buffer
@@ -28,10 +29,15 @@ export class MessageBuffers {
   take(sizeBytes: number): Buffer {
     const found = CLASSES.findIndex((classBytes) => classBytes >= sizeBytes)
     if (sizeBytes < SMALLEST_BYTES || found < 0) return Buffer.allocUnsafe(sizeBytes)
-    const buffer = this.#free[found]!.pop()
-    if (buffer === undefined) return Buffer.allocUnsafeSlow(CLASSES[found]!)
-    this.#freeBytes -= buffer.length
-    return buffer
+    // A larger one that is there does as well: what is made anew may live long, and costs a
+    // collection of the whole heap.
+    for (let at = found; at < CLASSES.length; at++) {
+      const buffer = this.#free[at]!.pop()
+      if (buffer === undefined) continue
+      this.#freeBytes -= buffer.length
+      return buffer
+    }
+    return Buffer.allocUnsafeSlow(CLASSES[found]!)
   }
 
   /** The message in `buffer` has been sent; with it `endBytes` of the stream. */
