@@ -10,11 +10,22 @@
  * the next one may fence at once: its own answers keep it for an election timeout only.
  *
  * Without waiting is fenced whose process is known to be gone.
+ *
+ * Leadership also moves away from a broker that is not fenced. So an answered heartbeat counts only
+ * once this node has applied what the controller's log had by then: a leader that can't follow the
+ * metadata has no lease a session's length after the change that it misses.
  */
 import { assert } from '../../base/assert.ts'
 
 /** A twentieth less: clocks of two machines run at different rates. */
 const CLOCK_RATE = 0.95
+/** Answers that wait for the image. More than these are behind by so much that the lease may end. */
+const PENDING_MAX = 64
+
+interface Pending {
+  readonly metadataOffset: number
+  readonly untilMs: number
+}
 
 export class Lease {
   /** There is no other controller, and can be none. */
@@ -23,15 +34,21 @@ export class Lease {
   readonly #lengthMs: number
   /** When heartbeats were sent that have no answer yet, by their number. */
   readonly #sentMs = new Map<number, number>()
+  readonly #appliedOffset: () => number
+  #pending: Pending[] = []
 
-  constructor(sessionTimeoutMs: number) {
+  /** `appliedOffset`: the last one of the metadata in this node's image. */
+  constructor(sessionTimeoutMs: number, appliedOffset: () => number) {
     assert(sessionTimeoutMs > 0, 'a session has a length')
     this.#lengthMs = sessionTimeoutMs * CLOCK_RATE
+    this.#appliedOffset = appliedOffset
   }
 
   /** Monotonic. */
   get untilMs(): number {
-    return this.isEndless ? Number.POSITIVE_INFINITY : this.#untilMs
+    if (this.isEndless) return Number.POSITIVE_INFINITY
+    if (this.#pending.length > 0) this.#settle()
+    return this.#untilMs
   }
 
   sent(sequence: number, nowMs: number): void {
@@ -45,19 +62,38 @@ export class Lease {
 
   /**
    * The controller knows the broker as one that serves; so it did when the heartbeat was sent.
-   * `atMostMs`: the lease is no longer than that, from then.
+   * It counts when this node's image has `metadataOffset`. `atMostMs`: the lease is no longer than
+   * that, from when the heartbeat was sent.
    */
-  answered(sequence: number, atMostMs = Number.POSITIVE_INFINITY): void {
+  answered(
+    sequence: number,
+    {
+      metadataOffset,
+      atMostMs = Number.POSITIVE_INFINITY,
+    }: { readonly metadataOffset: number; readonly atMostMs?: number },
+  ): void {
     const sentMs = this.#sentMs.get(sequence)
     if (sentMs === undefined) return
     this.#sentMs.delete(sequence)
     const lengthMs = Math.min(this.#lengthMs, atMostMs * CLOCK_RATE)
-    this.#untilMs = Math.max(this.#untilMs, sentMs + lengthMs)
+    this.#pending.push({ metadataOffset, untilMs: sentMs + lengthMs })
+    this.#settle()
+  }
+
+  #settle(): void {
+    const appliedOffset = this.#appliedOffset()
+    const waiting: Pending[] = []
+    for (const one of this.#pending) {
+      if (one.metadataOffset > appliedOffset) waiting.push(one)
+      else this.#untilMs = Math.max(this.#untilMs, one.untilMs)
+    }
+    this.#pending = waiting.slice(-PENDING_MAX)
   }
 
   /** The broker is fenced, or registers anew. */
   end(): void {
     this.#sentMs.clear()
+    this.#pending = []
     this.isEndless = false
     this.#untilMs = Number.NEGATIVE_INFINITY
   }

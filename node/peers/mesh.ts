@@ -153,6 +153,7 @@ export class Mesh {
       logger,
       controller,
       isConfirmed: () => this.#confirmation.ask(),
+      metadataOffset: () => quorum.nextOffset - 1,
     })
     this.server.routeCall(CLUSTER_FORWARD, (request, identity) =>
       forwards.answer(request, identity),

@@ -20,6 +20,8 @@ export interface SessionServiceParts {
   readonly controller: Pick<ControllerPort, 'heartbeat'>
   /** Does this node still lead the quorum, as a majority of it says? */
   isConfirmed(): Promise<boolean>
+  /** The last offset of the metadata log here, committed or not. */
+  metadataOffset(): number
 }
 
 export class SessionService {
@@ -48,13 +50,15 @@ export class SessionService {
     try {
       const request = heartbeatRequest(remote.nodeId, heartbeat)
       const response = await this.#parts.controller.heartbeat(request, heartbeat.loopProgress)
+      // Before the confirmation: what another controller decides comes after it.
+      const metadataOffset = this.#parts.metadataOffset()
       if (!(await this.#parts.isConfirmed())) throw new NotLeaderError('another node may lead')
-      answer = answerOf(sequence, response)
+      answer = answerOf(sequence, response, metadataOffset)
     } catch (error) {
       const isMoved = error instanceof NotLeaderError
       const errorCode = isMoved ? NOT_CONTROLLER : KAFKA_STORAGE_ERROR
       if (!isMoved) this.#parts.logger.warn('a heartbeat failed', { error: String(error) })
-      answer = answerOf(sequence, { errorCode, isCaughtUp: false, shouldShutDown: false })
+      answer = answerOf(sequence, { errorCode, isCaughtUp: false, shouldShutDown: false }, -1)
     }
     stream.send(sessionResponse.encode({ answer }))
   }
@@ -82,7 +86,11 @@ export function heartbeatRequest(nodeId: number, heartbeat: Heartbeat): BrokerHe
   }
 }
 
-export function answerOf(sequence: number, response: BrokerHeartbeatResponse): HeartbeatAnswer {
+export function answerOf(
+  sequence: number,
+  response: BrokerHeartbeatResponse,
+  metadataOffset: number,
+): HeartbeatAnswer {
   const { errorCode, isCaughtUp, isFenced = true, shouldShutDown } = response
-  return { sequence, errorCode, isCaughtUp, isFenced, shouldShutDown }
+  return { sequence, errorCode, isCaughtUp, isFenced, shouldShutDown, metadataOffset }
 }

@@ -59,7 +59,8 @@ class Seat {
       onFencing: (isFenced) => this.fencings.push(isFenced),
     })
     const forwards = new ForwardService({ ...parts, controller })
-    const sessions = new SessionService({ logger, controller, isConfirmed })
+    const metadataOffset = () => this.quorum.nextOffset - 1
+    const sessions = new SessionService({ logger, controller, isConfirmed, metadataOffset })
     node.service.routeCall(CLUSTER_FORWARD, (request) => forwards.answer(request))
     node.service.routeStream(CLUSTER_SESSION, (remote, stream) => sessions.accept(remote, stream))
   }
@@ -297,6 +298,18 @@ function leaseTests(scene: () => Scene): void {
     controller.quorum.isConfirmed = true
     await stage.until(hasLease)
     assert.deepEqual(broker.fencings, [false])
+  })
+
+  it('has none while it does not follow what the controller decides', async () => {
+    const { stage, controller } = scene()
+    const session = await scene().started()
+    session.ready()
+    await stage.until(hasLease)
+    controller.quorum.unapplied = 5
+    await stage.until(() => !hasLease())
+    assert.equal(session.isFenced, false)
+    controller.quorum.unapplied = 0
+    await stage.until(hasLease)
   })
 
   it('has none when it is fenced, and when it registers anew', async () => {

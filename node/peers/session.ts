@@ -35,7 +35,7 @@ export interface BrokerSessionParts {
   readonly logger: Logger
   readonly self: SelfIdentity
   readonly peers: Pick<Peers, 'peer' | 'isOpen'>
-  readonly quorum: Pick<MetadataQuorum, 'image' | 'leaderId'>
+  readonly quorum: Pick<MetadataQuorum, 'image' | 'leaderId' | 'nextOffset'>
   /** The controller wherever it is: takes the registration. */
   readonly controller: Pick<ControllerPort, 'registerBroker'>
   /** The controller of this node: takes the heartbeats while it leads. */
@@ -87,7 +87,8 @@ export class BrokerSession {
 
   constructor(parts: BrokerSessionParts) {
     this.#parts = parts
-    this.lease = new Lease(parts.sessionTimeoutMs ?? SESSION_TIMEOUT_MS)
+    const appliedOffset = () => parts.quorum.image.offset
+    this.lease = new Lease(parts.sessionTimeoutMs ?? SESSION_TIMEOUT_MS, appliedOffset)
   }
 
   /**
@@ -206,7 +207,10 @@ export class BrokerSession {
     const heartbeat = this.#heartbeat()
     const request = heartbeatRequest(self.nodeId, heartbeat)
     local.heartbeat(request, heartbeat.loopProgress).then(
-      (response) => this.#answered(answerOf(heartbeat.sequence, response), true),
+      (response) => {
+        const metadataOffset = this.#parts.quorum.nextOffset - 1
+        this.#answered(answerOf(heartbeat.sequence, response, metadataOffset), true)
+      },
       (error: unknown) => this.#failed(error),
     )
     return true
@@ -273,19 +277,18 @@ export class BrokerSession {
   }
 
   /** A controller that is cut off answers its own broker as ever: it has to prove that it leads. */
-  async #extend(sequence: number, isOwn: boolean): Promise<void> {
+  async #extend(answer: HeartbeatAnswer, isOwn: boolean): Promise<void> {
+    const { sequence, metadataOffset } = answer
     if (!isOwn) {
       this.lease.isEndless = false
-      this.lease.answered(sequence)
+      this.lease.answered(sequence, { metadataOffset })
       return
     }
     const isConfirmed = await this.#parts.isConfirmed()
     if (!isConfirmed || this.isFenced) return
     this.lease.isEndless = this.#parts.isAlone()
-    this.lease.answered(
-      sequence,
-      this.#parts.electionTimeoutMs ?? DEFAULT_TIMING.electionTimeoutMinMs,
-    )
+    const { electionTimeoutMs: atMostMs = DEFAULT_TIMING.electionTimeoutMinMs } = this.#parts
+    this.lease.answered(sequence, { metadataOffset, atMostMs })
   }
 
   #answered(answer: HeartbeatAnswer, isOwn: boolean): void {
@@ -298,7 +301,7 @@ export class BrokerSession {
     }
     if (errorCode !== NONE) return
     if (isFenced) this.lease.end()
-    else void this.#extend(sequence, isOwn)
+    else void this.#extend(answer, isOwn)
     if (isFenced !== this.isFenced) {
       this.isFenced = isFenced
       this.#parts.logger.info(isFenced ? 'the broker is fenced' : 'the broker is unfenced')

@@ -164,6 +164,7 @@ export interface HeartbeatAnswer {
   readonly isCaughtUp: boolean
   readonly isFenced: boolean
   readonly shouldShutDown: boolean
+  readonly metadataOffset: number
 }
 
 export interface ForwardRequest {

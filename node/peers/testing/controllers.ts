@@ -12,7 +12,13 @@ export class ScriptedQuorum {
   isConfirmed = true
   onReadIndex: () => void = () => {}
   readonly waits: number[] = []
+  /** So much of the log is not in the image yet. */
+  unapplied = 0
   #onApplied: (() => void)[] = []
+
+  get nextOffset(): number {
+    return this.image.offset + 1 + this.unapplied
+  }
 
   readIndex(): Promise<number> {
     this.onReadIndex()
