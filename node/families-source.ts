@@ -8,12 +8,14 @@ import type { Histogram, Labels, MetricType } from '../base/metrics.ts'
 import type { ServerProbe } from '../kafka/server/probe.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import type { LogProbe } from '../log/probe.ts'
+import type { RaftProbe } from '../raft/probe.ts'
 import type { Partition } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
 import type { RemoteReplica } from '../replication/remote-replica.ts'
 import type { GroupFigures } from './coordinator/group/group-reads.ts'
 import type { CoordinatorProbe } from './coordinator/probe.ts'
 import type { GroupLags } from './group-lags.ts'
+import type { ElectionKind } from './metadata/election-figures.ts'
 import type { MetadataImage, PartitionImage } from './metadata/image.ts'
 import { FixedLabels } from './metrics.ts'
 
@@ -94,6 +96,9 @@ export interface ScrapedNode {
     readonly voters: readonly { readonly nodeId: number; readonly logEndOffset: number }[]
   }
   readonly replicationProbe: ReplicationProbe
+  readonly raftProbe: RaftProbe
+  /** Held by the controller on this node, by kind. */
+  readonly elections: Readonly<Record<ElectionKind, number>>
 }
 
 /** With this many partitions on a node, or fewer, each has series of its own. */

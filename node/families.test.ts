@@ -12,6 +12,7 @@ import { Producer } from '../kafka/client/producer.ts'
 import { ServerProbe } from '../kafka/server/probe.ts'
 import { LogProbe } from '../log/probe.ts'
 import { GrpcRpc } from '../proto/rpc.ts'
+import { RaftProbe } from '../raft/probe.ts'
 import { ReplicationProbe } from '../replication/probe.ts'
 import { NodeAdmin } from './admin-source.ts'
 import { loadSettings } from './config/load.ts'
@@ -77,6 +78,8 @@ function nodeWith(partitionCount: number, level = 'auto'): ScrapedNode {
       voters: [1, 2, 3].map((nodeId) => ({ nodeId, logEndOffset: 9 - nodeId })),
     },
     replicationProbe: new ReplicationProbe(),
+    raftProbe: new RaftProbe(),
+    elections: { preferred: 1, failover: 2, reassign: 0, unclean: 0 },
   }
 }
 

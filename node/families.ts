@@ -9,6 +9,7 @@ import { GROUP_FAMILIES } from './families-groups.ts'
 import { LOG_FAMILIES } from './families-log.ts'
 import { NODE_FAMILIES } from './families-node.ts'
 import { PARTITION_FAMILIES } from './families-partitions.ts'
+import { RAFT_FAMILIES } from './families-raft.ts'
 import { REPLICATION_FAMILIES } from './families-replication.ts'
 import { SERVER_FAMILIES } from './families-server.ts'
 import { type Family, type ScrapedNode, Source } from './families-source.ts'
@@ -20,6 +21,7 @@ export const FAMILIES: readonly Family[] = [
   ...SERVER_FAMILIES,
   ...PARTITION_FAMILIES,
   ...REPLICATION_FAMILIES,
+  ...RAFT_FAMILIES,
   ...LOG_FAMILIES,
   ...GROUP_FAMILIES,
 ]

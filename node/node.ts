@@ -13,6 +13,7 @@ import { Turn } from '../base/turn.ts'
 import type { World } from '../base/world.ts'
 import { KafkaServer } from '../kafka/server/listener.ts'
 import { LogStore } from '../log/store.ts'
+import type { RaftProbe } from '../raft/probe.ts'
 import { ReplicationProbe } from '../replication/probe.ts'
 import { NodeBroker } from './broker.ts'
 import { topicLogConfig } from './config/topic-log-config.ts'
@@ -21,6 +22,7 @@ import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
 import { type Endpoint, Links } from './links.ts'
 import type { MetadataDelta } from './metadata/apply.ts'
+import type { ElectionKind } from './metadata/election-figures.ts'
 import { type MetadataImage, overridesOf, RESOURCE } from './metadata/image.ts'
 import {
   adoptClusterId,
@@ -206,6 +208,16 @@ export class Node {
 
   get quorum(): RaftQuorum {
     return this.#parts.links.quorum
+  }
+
+  /** Figures of the group of the metadata log. */
+  get raftProbe(): RaftProbe {
+    return this.quorum.raftProbe
+  }
+
+  /** Elections of leaders that this node held as the controller, by kind. */
+  get elections(): Readonly<Record<ElectionKind, number>> {
+    return this.#parts.links.controller.elections.counts
   }
 
   get links(): Links {
