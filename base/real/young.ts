@@ -1,8 +1,8 @@
 /**
  * Collects what lived for a moment. Each message of gRPC is a fresh buffer outside of the heap, and
  * V8 answers the growth of that memory by marking the whole heap, again and again, though nothing
- * old has died. A collection of the young generation alone frees those buffers for a fraction of it,
- * when it comes before V8's limit.
+ * old has died. A collection of the young generation alone frees those buffers for a fraction of
+ * that cost, when it comes before V8's limit.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
