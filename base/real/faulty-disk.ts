@@ -6,8 +6,8 @@
  *     CALL EFFECT [chance=0.5] [after=100] [path=TEXT]
  *
  * CALL is read, write, sync or name (make, rename, remove, sync of a directory). EFFECT is EIO,
- * ENOSPC, delay=MS, kill (the process ends before the call) or tear (of a write: half of it is done,
- * then the process ends). `after`: the first so many calls are spared. Invariant: without a rule that
+ * ENOSPC, delay=MS, kill (the process ends before the call) or tear (half of a write is done, then
+ * the process ends). `after`: the first so many calls are spared. Invariant: without a rule that
  * applies, a call is exactly that of the disk below; a failed sync has synced nothing.
  */
 import fs from 'node:fs'

@@ -30,6 +30,8 @@ export interface ServerOptions {
   properties?: Record<string, string>
   /** Flags for the node process (`--max-semi-space-size=16`), or for the JVM. */
   runtimeArguments?: readonly string[]
+  /** Beyond those of this process. */
+  environment?: Readonly<Record<string, string>>
   readyTimeoutMs?: number
 }
 
@@ -149,7 +151,7 @@ export class ServerProcess {
     const child = spawn(command, commandArguments, {
       cwd: this.directory,
       stdio: ['ignore', log, log],
-      env: { ...process.env, JAVA_TOOL_OPTIONS: '' },
+      env: { ...process.env, JAVA_TOOL_OPTIONS: '', ...this.options.environment },
     })
     closeSync(log)
     living.add(child)

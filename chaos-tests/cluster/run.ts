@@ -1,262 +1,250 @@
 /*
- * Real nodes under real faults: three processes, a workload of producers, readers and groups, and
- * one fault after the other. At the end everything is read, and the checkers of the simulation look
- * at the same kind of history.
+ * Real nodes under real faults: a workload of producers, readers and groups, and one fault after the
+ * other. At the end everything is read, and the checkers of the simulation look at the history. Each
+ * run leaves a folder: what was done, the history, the logs of the nodes, and a page.
  *
  *   npm run chaos:cluster -- --minutes 5 --faults kill,pause,restart [--seed S] [--nodes N]
+ *   npm run chaos:cluster -- --help
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { realClock } from '../../base/real/clock.ts'
-import { realNetwork } from '../../base/real/network.ts'
-import { SimRandom } from '../../base/sim/random.ts'
-import { createTopics } from '../../kafka/api/19-create-topics.ts'
-import { Cluster } from '../../kafka/client/cluster.ts'
 import { checkAll } from '../checkers/all.ts'
-import { entriesOf, type Send, serialize } from '../checkers/history.ts'
-import { ClientContext } from '../sim/client-context.ts'
-import { readEverything } from '../sim/finale.ts'
-import { type MemberSpec, runMember } from '../sim/groups.ts'
-import { type ProducerSpec, runProducer } from '../sim/producers.ts'
-import { type ReaderSpec, runReader } from '../sim/readers.ts'
-import { Recorder } from '../sim/recorder.ts'
-import { type ServerProcess, sleep, temporaryDirectory } from './processes.ts'
-import { ServerGroup, waitUntilWhole } from './server-group.ts'
+import { entriesOf, serialize, type Violation } from '../checkers/history.ts'
+import { reportPage } from '../sim/report.ts'
+import { ClusterRun, TARGETS } from './cluster-run.ts'
+import {
+  CLUSTER_FAULTS,
+  type ClusterFault,
+  clockFileOf,
+  rulesFileOf,
+  TIER_0_NAMES,
+} from './faults.ts'
+import { ABILITIES, type Ability, cleanUp, faketimeLibrary, LoopDisk, whyNot } from './machine.ts'
+import type { ServerProcess } from './processes.ts'
+import { ServerGroup } from './server-group.ts'
 
-const FAULTS = ['kill', 'pause', 'restart', 'kill-all'] as const
-type Fault = (typeof FAULTS)[number]
-const TARGETS = ['leader', 'controller', 'any'] as const
-
-const TOPIC = 'chaos'
-const PARTITIONS = 6
-const GROUP = 'chaos-group'
-const REPLICAS = 3
-const BETWEEN_MIN_MS = 1000
-const BETWEEN_MAX_MS = 5000
-/** A paused node is silent for so long: below, at and above the time after which it is fenced. */
-const PAUSES_MS = [300, 1000, 2000, 5000]
-const DOWN_MAX_MS = 3000
-const WHOLE_WITHIN_MS = 60_000
-const READ_WITHIN_MS = 120_000
-const TIMEOUT_MS = 1000
+const DISK_MEGABYTES = 768
+const SHOWN = 20
+/** Set in the process that runs in a network namespace of its own. */
+const INSIDE = 'CHAOS_NAMESPACE'
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
+}
+
+function help(): void {
+  print('usage: npm run chaos:cluster -- [--minutes M] [--count N] [--faults NAME,...|tier0|all]')
+  print('  [--seed S] [--nodes N] [--targets leader,follower,controller,coordinator,any]')
+  print('  [--groups N] [--stranger] [--out DIRECTORY]')
+  print('--stranger: kafkajs works beside our own client\n')
+  const reasons = new Map(ABILITIES.map((ability) => [ability, whyNot(ability)]))
+  for (const { name, about, needs } of CLUSTER_FAULTS) {
+    const reason = needs === undefined ? undefined : reasons.get(needs)
+    const tier = needs === undefined ? '' : ` (${needs})`
+    print(
+      `  ${name.padEnd(16)} ${about}${tier}${reason === undefined ? '' : `: not here: ${reason}`}`,
+    )
+  }
 }
 
 function parseFlags() {
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string', default: '1' },
+      count: { type: 'string', default: '1000000' },
       faults: { type: 'string', default: 'kill,pause,restart' },
+      targets: { type: 'string', default: TARGETS.join(',') },
       nodes: { type: 'string', default: '3' },
+      groups: { type: 'string', default: '1' },
+      stranger: { type: 'boolean', default: false },
+      out: { type: 'string' },
       seed: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   })
-  const faults = values.faults.split(',').map((name) => {
-    const found = FAULTS.find((fault) => fault === name)
-    if (found === undefined) throw new Error(`there is no fault ${name}; known: ${FAULTS.join()}`)
-    return found
-  })
+  const { chosen, skipped } = choose(values.faults)
+  const seed = Number(values.seed ?? Date.now() % 1_000_000)
   return {
-    faults,
+    faults: chosen,
+    skipped,
+    targets: values.targets.split(',').map((name) => known(TARGETS, name, 'target')),
     minutes: Number(values.minutes),
+    count: Number(values.count),
     nodes: Number(values.nodes),
-    seed: Number(values.seed ?? Date.now() % 1_000_000),
+    groups: Number(values.groups),
+    hasStranger: values.stranger,
+    seed,
+    folder: values.out ?? join('dist', 'chaos', `cluster-${seed}`),
+    isHelp: values.help,
+  }
+}
+type Flags = ReturnType<typeof parseFlags>
+
+function known<T extends string>(all: readonly T[], name: string, what: string): T {
+  const found = all.find((one) => one === name)
+  if (found === undefined) throw new Error(`there is no ${what} ${name}; known: ${all.join()}`)
+  return found
+}
+
+/** By name, or a whole tier; what the machine can't do is left out with the reason. */
+function choose(text: string): { chosen: ClusterFault[]; skipped: Map<string, string> } {
+  const all = CLUSTER_FAULTS.map(({ name }) => name)
+  const names = text.split(',').flatMap((name) => {
+    if (name === 'all') return all
+    return name === 'tier0' ? TIER_0_NAMES : [known(all, name, 'fault')]
+  })
+  const reasons = new Map<Ability, string | undefined>()
+  const skipped = new Map<string, string>()
+  const chosen = CLUSTER_FAULTS.filter(({ name, needs }) => {
+    if (!names.includes(name)) return false
+    if (needs === undefined) return true
+    if (!reasons.has(needs)) reasons.set(needs, whyNot(needs))
+    const reason = reasons.get(needs)
+    if (reason !== undefined) skipped.set(name, reason)
+    return reason === undefined
+  })
+  return { chosen, skipped }
+}
+
+function environmentFor(faults: readonly ClusterFault[]) {
+  const hasClocks = faults.some(({ needs }) => needs === 'faketime')
+  return (directory: string): Record<string, string> => {
+    const storage = { STORAGE_FAULTS: rulesFileOf({ directory }) }
+    if (!hasClocks) return storage
+    const file = clockFileOf({ directory })
+    writeFileSync(file, '+0')
+    return {
+      ...storage,
+      LD_PRELOAD: faketimeLibrary()!,
+      FAKETIME_TIMESTAMP_FILE: file,
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    }
   }
 }
 
-class ClusterRun {
+/** File systems of the nodes, mounted where their data goes. */
+function makeDisks(group: ServerGroup, flags: Flags): Map<ServerProcess, LoopDisk> {
+  const disks = new Map<ServerProcess, LoopDisk>()
+  if (!flags.faults.some(({ needs }) => needs === 'mounts')) return disks
+  for (const node of group.nodes) {
+    const image = join(node.directory, 'image')
+    disks.set(node, new LoopDisk(image, node.dataDirectory, DISK_MEGABYTES))
+  }
+  return disks
+}
+
+function commit(): string {
+  const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' })
+  return git.status === 0 ? git.stdout.trim() : 'unknown'
+}
+
+interface Outcome {
+  readonly run: ClusterRun
   readonly group: ServerGroup
-  readonly recorder: Recorder
-  readonly random: SimRandom
-  readonly #actors: { readonly context: ClientContext; readonly ended: Promise<void> }[] = []
-  readonly #observer: Cluster
-  readonly #counts = new Map<string, number>()
-
-  constructor(group: ServerGroup, seed: number) {
-    const beganMs = performance.now()
-    this.group = group
-    this.random = new SimRandom(seed)
-    this.recorder = new Recorder(() => performance.now() - beganMs)
-    const options = { bootstrap: this.bootstrap, clientId: 'observer', timeoutMs: TIMEOUT_MS }
-    this.#observer = new Cluster({ network: realNetwork, clock: realClock }, options)
-  }
-
-  get bootstrap(): string[] {
-    return this.group.nodes.map((node) => node.bootstrap)
-  }
-
-  get faultsDone(): string {
-    return [...this.#counts].map(([name, count]) => `${count} x ${name}`).join(', ')
-  }
-
-  async makeTopic(): Promise<void> {
-    const answer = await this.#observer.request(undefined, createTopics, {
-      topics: [
-        {
-          name: TOPIC,
-          numPartitions: PARTITIONS,
-          replicationFactor: Math.min(REPLICAS, this.group.nodes.length),
-          assignments: [],
-          configs: [],
-        },
-      ],
-      timeoutMs: 30_000,
-      validateOnly: false,
-    })
-    const code = answer.topics[0]?.errorCode
-    if (code !== 0) throw new Error(`the topic could not be made: error ${code}`)
-  }
-
-  startWorkload(): void {
-    const common = { topic: TOPIC, partitions: PARTITIONS, timeoutMs: TIMEOUT_MS }
-    const producer: ProducerSpec = {
-      kind: 'producer',
-      ...common,
-      isIdempotent: true,
-      compression: 'none',
-      batchMax: 20,
-      paddingMax: 500,
-      pauseMs: 3,
-      lanes: PARTITIONS,
-      deliveryTimeoutMs: WHOLE_WITHIN_MS,
-    }
-    const member: MemberSpec = {
-      kind: 'member',
-      group: GROUP,
-      topic: TOPIC,
-      pauseMs: 50,
-      timeoutMs: TIMEOUT_MS,
-      sessionTimeoutMs: 6000,
-      commitChance: 0.5,
-      leaveChance: 0.002,
-    }
-    const reader: ReaderSpec = { kind: 'reader', ...common, pauseMs: 20, maxWaitMs: 100 }
-    for (let i = 0; i < 2; i++) this.#start(`producer-${i}`, (one) => runProducer(one, producer))
-    for (let i = 0; i < 3; i++) this.#start(`member-${i}`, (one) => runMember(one, member))
-    this.#start('reader', (one) => runReader(one, reader))
-  }
-
-  #start(name: string, run: (context: ClientContext) => Promise<void>): void {
-    const context = this.#context(name)
-    this.#actors.push({ context, ended: run(context) })
-  }
-
-  #context(name: string): ClientContext {
-    return new ClientContext({
-      name,
-      world: { network: realNetwork, clock: realClock },
-      random: this.random.split(name),
-      recorder: this.recorder,
-      bootstrap: this.bootstrap,
-    })
-  }
-
-  async stopWorkload(): Promise<void> {
-    for (const { context } of this.#actors) context.isOver = true
-    await Promise.all(this.#actors.map(({ ended }) => ended))
-  }
-
-  async inflict(fault: Fault): Promise<void> {
-    const { random } = this
-    const target = random.pick(TARGETS)
-    const name = fault === 'kill-all' ? fault : `${fault} ${target}`
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
-    if (fault === 'kill-all') {
-      await Promise.all(this.group.nodes.map((node) => node.kill()))
-      await this.group.start()
-      return
-    }
-    const node = await this.#find(target)
-    const downMs = random.below(DOWN_MAX_MS)
-    if (fault === 'pause') {
-      node.signal('SIGSTOP')
-      await sleep(random.pick(PAUSES_MS))
-      node.signal('SIGCONT')
-      return
-    }
-    if (fault === 'kill') await node.kill()
-    else await node.stop()
-    await sleep(downMs)
-    await node.start()
-  }
-
-  async #find(target: (typeof TARGETS)[number]): Promise<ServerProcess> {
-    const { nodes } = this.group
-    const partition = this.random.below(PARTITIONS)
-    let id: number | undefined
-    if (target === 'leader') id = (await this.#observer.leaders(TOPIC))[partition]
-    if (target === 'controller') {
-      const response = await fetch(`http://127.0.0.1:${nodes[0]!.ports.http}/api/v1/cluster`)
-      id = ((await response.json()) as { controller: number }).controller
-    }
-    return nodes[(id ?? 0) - 1] ?? this.random.pick(nodes)
-  }
-
-  waitUntilWhole(): Promise<void> {
-    return waitUntilWhole(this.#observer, null, WHOLE_WITHIN_MS)
-  }
-
-  async readAll(): Promise<void> {
-    const topic = { name: TOPIC, partitions: PARTITIONS } as Parameters<typeof readEverything>[1][0]
-    const reading = readEverything(this.#context('finale'), [topic], [GROUP])
-    const late = sleep(READ_WITHIN_MS).then(() => {
-      throw new Error('the final reading did not end in time')
-    })
-    await Promise.race([reading, late])
-    await this.#observer.close()
-  }
+  readonly violations: readonly Violation[]
 }
 
-/** Faults until the time is over; a failure of the run itself is a fault found. */
-async function play(run: ClusterRun, faults: readonly Fault[], minutes: number): Promise<string[]> {
-  const untilMs = performance.now() + minutes * 60_000
-  try {
-    await run.makeTopic()
-    run.startWorkload()
-    while (performance.now() < untilMs) {
-      await run.waitUntilWhole()
-      await sleep(BETWEEN_MIN_MS + run.random.below(BETWEEN_MAX_MS - BETWEEN_MIN_MS))
-      await run.inflict(run.random.pick(faults))
-    }
-    await run.waitUntilWhole()
-    await run.stopWorkload()
-    await run.readAll()
-    return []
-  } catch (error) {
-    return [error instanceof Error ? (error.stack ?? error.message) : String(error)]
-  }
-}
-
-async function main(): Promise<void> {
-  const flags = parseFlags()
-  const group = await ServerGroup.start({ count: flags.nodes, peer: 'odradek' })
-  const run = new ClusterRun(group, flags.seed)
-  print(
-    `seed ${flags.seed}, ${flags.nodes} nodes, ${flags.minutes} min of ${flags.faults.join(', ')}`,
-  )
-  const failures = await play(run, flags.faults, flags.minutes)
+function leave(flags: Flags, { run, group, violations }: Outcome): void {
+  const { folder, seed } = flags
   const { entries } = run.recorder
-  const violations = failures.length > 0 ? [] : checkAll(entries)
-  const sends = entriesOf(entries, 'send').filter((send: Send) => send.outcome === 'ok')
-  const records = sends.reduce((sum, send) => sum + send.values.length, 0)
-  print(`${run.faultsDone}; ${records} records acknowledged in ${sends.length} batches`)
-  for (const failure of failures) print(`FAIL ${failure}`)
-  for (const { checker, message } of violations.slice(0, 20)) print(`FAIL ${checker}: ${message}`)
-  const isGood = failures.length === 0 && violations.length === 0
-  if (isGood) await group.remove()
-  else {
-    await group.stop()
-    const folder = temporaryDirectory('chaos')
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'history.jsonl'), serialize(entries))
-    print(`history ${folder}; logs of the nodes:`)
-    for (const node of group.nodes) print(`  ${node.logFile}`)
+  mkdirSync(folder, { recursive: true })
+  const told = {
+    seed,
+    commit: commit(),
+    flags: process.argv.slice(2),
+    skipped: Object.fromEntries(flags.skipped),
+    schedule: run.schedule,
+    violations,
   }
-  print(`${isGood ? 1 : 0} passed, ${isGood ? 0 : 1} failed`)
-  process.exit(isGood ? 0 : 1)
+  writeFileSync(join(folder, 'run.json'), `${JSON.stringify(told, null, 2)}\n`)
+  writeFileSync(join(folder, 'history.jsonl'), serialize(entries))
+  const title = `Real nodes, seed ${seed}, commit ${told.commit}`
+  writeFileSync(
+    join(folder, 'report.html'),
+    reportPage({ title, history: entries, violations: violations.slice(0, SHOWN) }),
+  )
+  for (const [at, node] of group.nodes.entries()) {
+    if (existsSync(node.logFile)) copyFileSync(node.logFile, join(folder, `node-${at + 1}.log`))
+  }
 }
 
-await main()
+function summary(run: ClusterRun): string {
+  const sends = entriesOf(run.recorder.entries, 'send').filter(({ outcome }) => outcome === 'ok')
+  const records = sends.reduce((sum, send) => sum + send.values.length, 0)
+  const counts = new Map<string, number>()
+  for (const { name } of run.schedule) counts.set(name, (counts.get(name) ?? 0) + 1)
+  const faults = [...counts].map(([name, count]) => `${count} x ${name}`).join(', ')
+  const wholeMs = run.schedule.map(({ wholeAfterMs }) => wholeAfterMs ?? 0)
+  const longest = Math.max(0, ...wholeMs)
+  return (
+    `${faults}; ${records} records acknowledged in ${sends.length} batches; ` +
+    `whole again after ${longest} ms at most`
+  )
+}
+
+async function main(flags: Flags): Promise<number> {
+  for (const [name, reason] of flags.skipped) print(`skipped ${name}: ${reason}`)
+  if (flags.faults.length === 0) {
+    print('0 passed, 0 failed, 1 skipped')
+    return 0
+  }
+  const group = await ServerGroup.prepare({
+    count: flags.nodes,
+    peer: 'odradek',
+    isLinked: true,
+    environmentOf: environmentFor(flags.faults),
+  })
+  const names = flags.faults.map(({ name }) => name).join(', ')
+  print(`seed ${flags.seed}, ${flags.nodes} nodes, ${flags.minutes} min of ${names}`)
+  const violations: Violation[] = []
+  try {
+    const disks = makeDisks(group, flags)
+    await group.start()
+    const onProgress = (line: string) => print(`  ${line}`)
+    const run = new ClusterRun(group, { ...flags, disks, onProgress })
+    try {
+      await run.play()
+      violations.push(...checkAll(run.recorder.entries))
+    } catch (error) {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      violations.push({ checker: 'run', message })
+    }
+    print(summary(run))
+    leave(flags, { run, group, violations })
+    await run.close()
+  } finally {
+    await Promise.all(group.nodes.map((node) => node.kill()))
+    cleanUp()
+    await group.remove()
+  }
+  for (const { checker, message } of violations.slice(0, SHOWN)) {
+    print(`FAIL seed ${flags.seed} ${checker}: ${message}`)
+  }
+  print(`${join(flags.folder, 'report.html')}`)
+  print(violations.length === 0 ? '1 passed, 0 failed' : '0 passed, 1 failed')
+  return violations.length === 0 ? 0 : 1
+}
+
+/** The same program in a network namespace of its own, which ends with it. */
+async function inside(): Promise<number> {
+  const program = [process.execPath, ...process.argv.slice(1)]
+  const script = 'ip link set lo up && exec "$@"'
+  const child = spawn('unshare', ['--net', 'sh', '-c', script, 'sh', ...program], {
+    stdio: 'inherit',
+    env: { ...process.env, [INSIDE]: '1' },
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))
+  return await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)))
+}
+
+const flags = parseFlags()
+if (flags.isHelp) help()
+else {
+  const needsNamespace = flags.faults.some(({ needs }) => needs === 'packets')
+  if (needsNamespace && process.env[INSIDE] === undefined) process.exit(await inside())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
+  process.exit(await main(flags))
+}

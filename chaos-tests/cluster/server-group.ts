@@ -3,10 +3,21 @@
  * one is a broker and a controller.
  */
 import type { Cluster } from '../../kafka/client/cluster.ts'
-import { freePorts, type ServerOptions, ServerProcess, sleep } from './processes.ts'
+import { LinkMesh } from './link-mesh.ts'
+import {
+  freePorts,
+  type ServerOptions,
+  ServerProcess,
+  sleep,
+  temporaryDirectory,
+} from './processes.ts'
 
 export interface GroupOptions extends Omit<ServerOptions, 'directory' | 'ports'> {
   readonly count: number
+  /** Nodes reach each other through proxies of ours. */
+  readonly isLinked?: boolean
+  /** Environment of each node, which depends on its directory. */
+  readonly environmentOf?: (directory: string) => Readonly<Record<string, string>>
 }
 
 const PORTS_OF_A_NODE = 3
@@ -16,8 +27,12 @@ export class ServerGroup {
   /** Node k + 1 at index k. */
   readonly nodes: readonly ServerProcess[]
 
-  private constructor(nodes: readonly ServerProcess[]) {
+  /** Where the group is linked. */
+  readonly mesh: LinkMesh | undefined
+
+  private constructor(nodes: readonly ServerProcess[], mesh: LinkMesh | undefined) {
     this.nodes = nodes
+    this.mesh = mesh
   }
 
   /** Settings and ports, nothing is started yet. */
@@ -29,14 +44,18 @@ export class ServerGroup {
       controller: free[3 * at + 1]!,
       http: free[3 * at + 2]!,
     }))
-    const voters = ports.map(({ controller }, at) => `${at + 1}@127.0.0.1:${controller}`).join(',')
+    const mesh = options.isLinked === true ? await LinkMesh.open(ports) : undefined
+    const portOf = (from: number, to: number) =>
+      from === to || mesh === undefined ? ports[to - 1]!.controller : mesh.between(from, to).port
+    const votersOf = (from: number) =>
+      ports.map((_, at) => `${at + 1}@127.0.0.1:${portOf(from, at + 1)}`).join(',')
     const replicas = String(Math.min(3, count))
     const majority = String(Math.min(2, count))
     return new ServerGroup(
       ports.map((own, at) => {
         const properties = {
           'node.id': String(at + 1),
-          'controller.quorum.voters': voters,
+          'controller.quorum.voters': votersOf(at + 1),
           'default.replication.factor': replicas,
           'min.insync.replicas': majority,
           'offsets.topic.replication.factor': replicas,
@@ -50,8 +69,11 @@ export class ServerGroup {
             : {}),
           ...options.properties,
         }
-        return new ServerProcess({ ...options, properties }, own)
+        const directory = temporaryDirectory(options.peer)
+        const environment = { ...options.environment, ...options.environmentOf?.(directory) }
+        return new ServerProcess({ ...options, properties, directory, environment }, own)
       }),
+      mesh,
     )
   }
 
@@ -77,6 +99,7 @@ export class ServerGroup {
   /** Ends the servers and removes their directories. */
   async remove(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.remove()))
+    await this.mesh?.close()
   }
 }
 
