@@ -100,6 +100,7 @@ export class Node {
         throttleRate: () => current().number('leader.replication.throttled.rate'),
         isRackAware: () => settings.optionalText('replica.selector.class') !== null,
         leaseUntilMs: () => links.session.lease.untilMs,
+        leaseMs: () => settings.number('broker.session.timeout.ms'),
         lagMaxMs: () => current().number('replica.lag.time.max.ms'),
         brokerEpoch: (image) => links.brokerEpoch(image),
       },

@@ -82,6 +82,8 @@ export interface PartitionsParts {
   isRackAware?(): boolean
   /** See `PartitionParts`: how long this node is sure to lead what it leads. */
   leaseUntilMs?(): number
+  /** `broker.session.timeout.ms`: no lease of another node lasts longer. */
+  leaseMs?(): number
   /**
    * The broker epoch of this process; -1 until the image has its registration. What the image says
    * before that is of an earlier process: its records may be lost, so nothing is led in its epochs.
@@ -147,6 +149,8 @@ export class Partitions implements DataPort {
       isr: new ControllerIsr({ nodeId, clock, logger, controller, brokerEpoch }),
       lagMaxMs: () => parts.lagMaxMs(),
       ...(parts.leaseUntilMs && { leaseUntilMs: () => parts.leaseUntilMs!() }),
+      ...(parts.leaseMs && { leaseMs: () => parts.leaseMs!() }),
+      isServing: (nodeId) => this.#image.brokers.get(nodeId)?.isFenced === false,
       rackOf: (nodeId) =>
         parts.isRackAware?.() === true
           ? (this.#image.brokers.get(nodeId)?.rack ?? undefined)

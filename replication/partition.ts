@@ -30,6 +30,7 @@ import { Impairment, UNKNOWN_OFFSET } from './impairment.ts'
 import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
 import type { Subscribe } from './messages.ts'
+import { Predecessors, UNKNOWN_LEADER } from './predecessors.ts'
 import { type Isolation, ReadableReplica } from './readable.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
 import {
@@ -61,6 +62,8 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   #leader: Leader | undefined
   /** This replica follows, and its fetcher wants to hear of progress. */
   #link: FollowLink | undefined
+  /** Those who may not know that they lead no more. */
+  #predecessors: Predecessors | undefined
   #toldPosition = -1
   #toldLogStart = -1
   /** What the leader said last, as a follower. */
@@ -162,6 +165,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
     const isNewEpoch = next.leaderEpoch > known.leaderEpoch
     if (!isNewEpoch && next.partitionEpoch <= known.partitionEpoch) return
     this.#leadership = next
+    if (isNewEpoch && known !== NOBODY) this.#notePredecessors(known, next.leaderEpoch)
     // Of a leader that may have had records which its successor has not.
     if (isNewEpoch) this.#leaderWatermark = 0
     if (isNewEpoch) this.#changeRole()
@@ -171,6 +175,28 @@ export class Partition extends ReadableReplica implements Flushable, Led {
       this.#parts.onRole(this, this.leaderEpoch)
     } else this.#parts.onRole(this, -1)
     if (this.isDamaged) this.#onDamage()
+  }
+
+  #notePredecessors({ leaderId, leaderEpoch }: Leadership, newEpoch: number): void {
+    const { leaseMs, clock } = this.#parts
+    if (leaseMs === undefined) return
+    const untilMs = clock.monotonicMs() + leaseMs()
+    const wasOther = leaderId >= 0 && leaderId !== this.#nodeId
+    const isSkipped = newEpoch > leaderEpoch + 1
+    if (!wasOther && !isSkipped) return
+    this.#predecessors ??= new Predecessors()
+    if (wasOther) this.#predecessors.add(leaderId, untilMs)
+    if (isSkipped) this.#predecessors.add(UNKNOWN_LEADER, untilMs)
+  }
+
+  /** What this leader has more than those before it is not shown yet. */
+  #isHeldBack(): boolean {
+    const predecessors = this.#predecessors
+    if (predecessors === undefined) return false
+    const isServing = (id: number) => id !== this.#nodeId && this.#parts.isServing?.(id) === true
+    if (predecessors.mayAnswer(this.#parts.clock.monotonicMs(), isServing)) return true
+    this.#predecessors = undefined
+    return false
   }
 
   #changeRole(): void {
@@ -204,6 +230,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
     }
     this.#leader = new Leader(term, this, this.#parts)
     this.#parts.turn.stores(this)
+    if (this.#isHeldBack()) this.#parts.onWatch(this)
     // It can't: the controller has to hear it again.
     if (this.#failure !== undefined) this.#parts.onFailure(this, this.#failure)
   }
@@ -228,6 +255,10 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   admit(followerId: number, subscribe: Subscribe): Admission {
     // Nor may a replica that is out of order make others cut what they have.
     const canServe = this.#failure === undefined && !this.#isUnfit
+    if (this.#predecessors !== undefined && subscribe.leaderEpoch === this.leaderEpoch) {
+      this.#predecessors.remove(followerId)
+      if (!this.queued) this.#parts.turn.stores(this)
+    }
     return admit({ ...this.#roleAs(), canServe }, followerId, subscribe)
   }
 
@@ -259,7 +290,11 @@ export class Partition extends ReadableReplica implements Flushable, Led {
 
   /** Lets who lags leave the ISR, and who has caught up join it. True while that may still happen. */
   watch(nowMs: number): boolean {
-    return this.#leader?.watch(nowMs) ?? false
+    const leader = this.#leader
+    if (leader === undefined) return false
+    const isHeldBack = this.#isHeldBack()
+    if (!this.queued) this.#parts.turn.stores(this)
+    return leader.watch(nowMs) || isHeldBack
   }
 
   append(
@@ -432,7 +467,9 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   #advance(leader: Leader): void {
     leader.onWritten()
     const minIsr = this.minIsr
-    const next = leader.watermark(this.position, minIsr, this.#highWatermark)
+    const next = this.#isHeldBack()
+      ? this.#highWatermark
+      : leader.watermark(this.position, minIsr, this.#highWatermark)
     if (next > this.#highWatermark) {
       assert(next <= this.log.logEndOffset, 'the watermark stays within the log')
       this.#highWatermark = next

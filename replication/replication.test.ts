@@ -359,6 +359,40 @@ describe('replication', () => {
     assert.equal(await acked(cluster, send(leader, values(0, 1))), 0)
   })
 
+  for (const [what, end] of [
+    ['hears of it', 'thaw'],
+    ['has no lease any more', 'wait'],
+    ['is fenced', 'fence'],
+  ] as const) {
+    it(`shows nothing new before the one that led ${what}`, async () => {
+      const cluster = await TestCluster.start({ seed: 26 })
+      const before = cluster.leaderOf()!
+      assert.equal(await acked(cluster, send(before, ['a'])), 0)
+      await cluster.settled()
+      cluster.leaseMs = 3000
+      const { host } = cluster.node(0)
+      host.freeze()
+      void cluster.controller.impaired(0, 0, before.leaderEpoch)
+      const next = cluster.node(1).partition()
+      await cluster.world.runUntil(() => next.isLeader, 1000)
+      const sent = send(next, ['b'], cluster.node(1).world.clock.monotonicMs() + 60_000)
+      await cluster.run(1500)
+      assert.deepEqual([next.highWatermark, next.isWatermarkKnown], [1, true])
+      assert.deepEqual(next.isr, [1, 2], 'the one that led is not waited for as a replica')
+      if (end === 'thaw') host.thaw()
+      if (end === 'fence') cluster.controller.fence(0)
+      if (end === 'wait') {
+        await cluster.run(1000)
+        assert.equal(next.highWatermark, 1)
+        await cluster.run(1000)
+      } else await cluster.run(500)
+      assert.equal(next.highWatermark, 2)
+      assert.equal(await acked(cluster, sent), 0)
+      if (end !== 'thaw') host.thaw()
+      if (end !== 'fence') await cluster.settled()
+    })
+  }
+
   it('expires what waits too long, and the record may still be committed', async () => {
     const cluster = await TestCluster.start({ seed: 18, lagMaxMs: 100_000 })
     cluster.world.links.cut('n0', 'n2')

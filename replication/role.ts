@@ -50,6 +50,10 @@ export interface PartitionParts {
    * it may still lead, but can't say that it knows the latest.
    */
   leaseUntilMs?(): number
+  /** How long another node may lead on in ignorance, once this one knows better. */
+  leaseMs?(): number
+  /** The node is a broker that is not fenced. */
+  isServing?(nodeId: number): boolean
   /** The rack of a node, where readers are sent to near replicas (KIP-392). */
   rackOf?(nodeId: number): string | undefined
   /** The controller would take the node into an ISR. */

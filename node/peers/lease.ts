@@ -13,7 +13,8 @@
  *
  * Leadership also moves away from a broker that is not fenced. So an answered heartbeat counts only
  * once this node has applied what the controller's log had by then: a leader that can't follow the
- * metadata has no lease a session's length after the change that it misses.
+ * metadata has no lease a session's length after the change that it misses, and its successor waits
+ * for that (replication/predecessors.ts).
  */
 import { assert } from '../../base/assert.ts'
 

@@ -192,6 +192,8 @@ export class TestNode {
         isr: this.#cluster.controller,
         lagMaxMs: () => this.#cluster.options.lagMaxMs ?? 1000,
         leaseUntilMs: () => this.#cluster.leaseUntilMs,
+        leaseMs: () => this.#cluster.leaseMs,
+        isServing: (nodeId) => this.#cluster.controller.isActive(nodeId),
         rackOf: (nodeId) => this.#cluster.racks[nodeId],
         isEligible: (nodeId) => this.#cluster.controller.isActive(nodeId),
         onFailure: (failed) => {
@@ -255,6 +257,8 @@ export class TestCluster {
   throttleRate: number | undefined
   /** Of all nodes; monotonic. */
   leaseUntilMs = Number.POSITIVE_INFINITY
+  /** How long one leads on that has not heard of another. */
+  leaseMs = 0
   readonly config: LogConfig
 
   constructor(options: ClusterOptions) {
