@@ -12,6 +12,7 @@ import {
   type NewTopic,
   waitUntilWritable,
 } from '../chaos-tests/cluster/wire.ts'
+import { copyRow } from './copy.ts'
 import { type Fault, failoverRow, groupStartRow, makeReplicatedTopic } from './failover.ts'
 import type { LoadJob } from './load.ts'
 import {
@@ -294,6 +295,13 @@ export const ROWS: readonly Row[] = [
   { name: 'start', isStory: true, runs: 3, inShort: true, run: startRow },
   { name: 'idle', isStory: true, runs: 1, inShort: false, run: idleRow },
   replicatedRow('replicated-64k-6', { ...LARGE, partitions: 6, connections: 6 }),
+  {
+    name: 'replication-grpc',
+    isStory: true,
+    runs: 2,
+    inShort: false,
+    run: (context) => copyRow(context, { ...LOAD, ...LARGE, partitions: 6, connections: 6 }),
+  },
   replicatedRow('replicated-durable-250', { connections: 50, inFlight: 5 }, SYNCED),
   replicatedRow('replicated-100b-1x1', { inFlight: 1 }),
   { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
