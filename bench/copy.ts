@@ -1,6 +1,6 @@
 /*
- * Replication alone: a topic on one node is given a second replica, and what that costs both nodes is
- * measured until it is in sync. No client writes meanwhile, so nothing else is in the figure but
+ * Replication alone: a topic on one node is given a second replica, and what that costs both nodes
+ * is measured until it is in sync. No client writes meanwhile, so nothing else is in the figure but
  * reading, gRPC, checking, writing and syncing.
  */
 import { realClock } from '../base/real/clock.ts'
