@@ -57,7 +57,12 @@ export class DevNode {
       process.execPath,
       [main, 'start', this.#file, '--profile', 'dev', '--log-level', level, ...flags],
       // A group of its own: Ctrl-C reaches this process alone, which then stops the nodes.
-      { stdio: ['ignore', 'inherit', 'inherit'], detached: true },
+      // The level is meant for here: a node would take it for a setting.
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        detached: true,
+        env: { ...process.env, ODRADEK_LOG_LEVEL: undefined },
+      },
     )
     this.gone = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => {
