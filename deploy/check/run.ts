@@ -10,9 +10,10 @@ import { checkCompose, composeConfig } from './compose.ts'
 import { Engine } from './engine.ts'
 import { checkFiles } from './files.ts'
 import { buildImage, checkContainer } from './image.ts'
+import { checkPackage } from './package.ts'
 import { Report } from './report.ts'
 
-const PARTS = ['files', 'chart', 'image', 'compose'] as const
+const PARTS = ['package', 'files', 'chart', 'image', 'compose'] as const
 type Part = (typeof PARTS)[number]
 
 function chosen(args: readonly string[]): ReadonlySet<Part> {
@@ -57,6 +58,7 @@ async function checkContainers(report: Report, parts: ReadonlySet<Part>): Promis
 
 const report = new Report()
 const parts = chosen(process.argv.slice(2))
+if (parts.has('package')) await checkPackage(report)
 if (parts.has('files')) await checkFiles(report)
 if (parts.has('compose')) await report.check('compose: the file', composeConfig)
 if (parts.has('chart')) await checkChart(report)
