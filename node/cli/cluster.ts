@@ -1,4 +1,4 @@
-/** odradek cluster info|health|quorum */
+/** odradek cluster info|health|quorum|add-voter|remove-voter */
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import { describeQuorum } from '../../kafka/api/55-describe-quorum.ts'
@@ -6,6 +6,7 @@ import { describeCluster } from '../../kafka/api/60-describe-cluster.ts'
 import { type Cluster, check } from '../../kafka/client/cluster.ts'
 import { type Format, print, printRows, say } from './output.ts'
 import { EXIT, type SharedOptions, withCluster, withSharedOptions } from './session.ts'
+import { addVoterCommands } from './voter.ts'
 
 const BROKERS = 1
 const WATCH_MS = 1000
@@ -27,6 +28,7 @@ export function addClusterCommands(program: Command): void {
   withSharedOptions(
     group.command('quorum').description('who votes on metadata, who leads, who is behind'),
   ).action((options: SharedOptions) => withCluster(options, quorum))
+  addVoterCommands(group)
 }
 
 interface WatchOptions {
@@ -105,7 +107,8 @@ async function watchHealth(cluster: Cluster, options: WatchOptions): Promise<voi
   }
 }
 
-async function quorum(cluster: Cluster, format: Format): Promise<void> {
+/** Leader, voters and observers of the metadata log, as its leader sees them. */
+export async function quorumOf(cluster: Cluster) {
   const controller = await cluster.controller()
   const answer = await controller.request(
     describeQuorum,
@@ -115,7 +118,12 @@ async function quorum(cluster: Cluster, format: Format): Promise<void> {
   check(answer.errorCode, answer.errorMessage ?? 'quorum')
   const state = answer.topics[0]?.partitions[0]
   check(state?.errorCode ?? -1, state?.errorMessage ?? METADATA_TOPIC)
-  const { leaderId, leaderEpoch, highWatermark, currentVoters, observers } = state!
+  return state!
+}
+
+async function quorum(cluster: Cluster, format: Format): Promise<void> {
+  const state = await quorumOf(cluster)
+  const { leaderId, leaderEpoch, highWatermark, currentVoters, observers } = state
   const end = currentVoters.find((one) => one.replicaId === leaderId)?.logEndOffset ?? highWatermark
   say(`leader ${leaderId}  epoch ${leaderEpoch}  high watermark ${highWatermark}`)
   const rowOf = (one: (typeof currentVoters)[number], role: string) => ({
