@@ -3,6 +3,11 @@ import { CorruptionError } from '../base/errors.ts'
 import type { AbortedRange, LastOfProducer } from './cleanable.ts'
 import type { LogState } from './log-state.ts'
 
+export interface AbortedTransaction {
+  readonly producerId: number
+  readonly firstOffset: number
+}
+
 export interface ActiveProducer {
   readonly producerId: number
   readonly producerEpoch: number

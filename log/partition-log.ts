@@ -23,6 +23,7 @@ import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
 import { Housekeeping } from './housekeeping.ts'
 import {
+  type AbortedTransaction,
   type ActiveProducer,
   abortedRangesOf,
   activeProducersOf,
@@ -35,22 +36,18 @@ import { type AppendContext, type AppendOutcome, refuse } from './outcome.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
 import { newState, openState } from './recovery.ts'
+import { type ScrubPace, scrubSegments } from './scrub.ts'
 import { Syncer } from './syncer.ts'
 import { type FoundOffset, searchMaxTimestamp, searchTime } from './time-search.ts'
 import { truncateFully, truncateLog } from './truncation.ts'
 
 export { DEFAULT_LOG_CONFIG, type LogConfig } from './config.ts'
 export type { EpochEnd } from './epochs.ts'
-export type { ActiveProducer } from './inspection.ts'
+export type { AbortedTransaction, ActiveProducer } from './inspection.ts'
 export type { DamagedRange, LogOptions, LogParts } from './log-state.ts'
 export { type AppendContext, AppendOutcome } from './outcome.ts'
 export { ReadPlan } from './read-plan.ts'
 export type { FoundOffset } from './time-search.ts'
-
-export interface AbortedTransaction {
-  readonly producerId: number
-  readonly firstOffset: number
-}
 
 export class PartitionLog implements CleanableLog {
   readonly #state: LogState
@@ -534,6 +531,11 @@ export class PartitionLog implements CleanableLog {
   /** Resolves when no operation on its files is under way; after `abandon` none will be. */
   async settled(): Promise<void> {
     await this.#lock.settled()
+  }
+
+  /** Offsets at which damage begins in closed segments. Rejects with StorageError. */
+  scrub(pace: ScrubPace): AsyncGenerator<number> {
+    return scrubSegments(this.#state, pace)
   }
 
   // What compaction sees.

@@ -19,6 +19,7 @@ import { FlushSchedule } from './flush-schedule.ts'
 import { LogDirectory } from './log-directory.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
+import { Scrubber, type ScrubbingOptions } from './scrubber.ts'
 import { parentOf } from './segment-files.ts'
 import { Slices } from './slices.ts'
 
@@ -87,6 +88,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #flushes: FlushSchedule
   readonly #cleaning: Cleaning | undefined
   #watermarkOf: WatermarkOf = () => 0
+  #scrubber: Scrubber | undefined
   #timer: Timer | undefined
   #upkeep: Promise<void> = Promise.resolve()
   #lastMaintenanceMs = 0
@@ -387,12 +389,17 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     this.#removals.add(removal)
   }
 
-  /** Starts checkpoints, retention and compaction in the background. */
-  startMaintenance(watermarkOf: WatermarkOf): void {
+  /** Starts checkpoints, retention, compaction and, where asked for, scrubbing in the background. */
+  startMaintenance(watermarkOf: WatermarkOf, scrubbing?: ScrubbingOptions): void {
     this.#watermarkOf = watermarkOf
     this.#lastMaintenanceMs = this.#parts.clock.monotonicMs()
     this.#schedule()
     this.#cleaning?.start()
+    if (scrubbing === undefined) return
+    const { clock, logger } = this.#parts
+    const { probe } = this
+    this.#scrubber = new Scrubber({ clock, logger, probe, logs: () => this.logs() }, scrubbing)
+    this.#scrubber.start()
   }
 
   #schedule(): void {
@@ -518,6 +525,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     this.#timer?.cancel()
     this.#flushes.close()
     await this.#cleaning?.stop()
+    await this.#scrubber?.stop()
     await this.#upkeep
     await Promise.allSettled(this.#deletions.values())
     await Promise.all(this.#removals)

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { SILENT } from '../base/logger.ts'
+import { SIM_EPOCH_MS, SimClock } from '../base/sim/clock.ts'
+import { SimDisk } from '../base/sim/disk.ts'
+import { SimRandom } from '../base/sim/random.ts'
+import { Scheduler } from '../base/sim/scheduler.ts'
+import { DEFAULT_LOG_CONFIG } from './config.ts'
+import { AppendOutcome, type PartitionLog } from './partition-log.ts'
+import { encodeBatch } from './records.ts'
+import { LogStore } from './store.ts'
+
+const LENGTH_AT = 8
+const HEADER_BYTES = 61
+
+/** A store with closed segments of some batches each, read through in the background. */
+class Bench {
+  readonly scheduler = new Scheduler()
+  readonly disk: SimDisk
+  readonly found: number[] = []
+  bytesPerSecond = 1_000_000
+  store!: LogStore
+  log!: PartitionLog
+
+  constructor() {
+    this.disk = new SimDisk({ random: new SimRandom(1), scheduler: this.scheduler })
+  }
+
+  async open(): Promise<void> {
+    const { disk, scheduler } = this
+    const clock = new SimClock(scheduler)
+    const random = new SimRandom(2)
+    const parts = { disk, clock, random, logger: SILENT, maybe: () => false }
+    this.store = await scheduler.complete(LogStore.open({ directories: ['/data'], parts }))
+    const config = { ...DEFAULT_LOG_CONFIG, segmentBytes: 1000 }
+    const place = { topic: 't', partition: 0, topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' }
+    this.log = await scheduler.complete(this.store.create({ ...place, config }))
+    for (let i = 0; i < 40; i++) this.#append(`value ${i}`)
+    this.store.startMaintenance((log) => log.syncedOffset, {
+      bytesPerSecond: () => this.bytesPerSecond,
+      onDamage: (_log, _error, offset) => this.found.push(offset),
+    })
+  }
+
+  #append(value: string): void {
+    const nowMs = SIM_EPOCH_MS
+    const batch = encodeBatch([{ timestampMs: nowMs, key: null, value: Buffer.from(value) }])
+    const context = { leaderEpoch: 0, nowMs, origin: 'client' as const, allowsZstd: true }
+    this.log.append(batch, 0, batch.length, context, new AppendOutcome())
+    this.log.write()
+  }
+
+  /** Where batch `index` of the first segment begins. */
+  position(index: number): number {
+    const content = this.disk.readFile(FIRST)
+    let position = 0
+    for (let i = 0; i < index; i++) position += 12 + content.readInt32BE(position + LENGTH_AT)
+    return position
+  }
+}
+
+const FIRST = '/data/t-0/00000000000000000000.log'
+
+describe('scrubber', () => {
+  it('finds a flipped bit in the length, base offset, leader epoch, CRC and records of a batch that nobody reads', async () => {
+    for (const at of [LENGTH_AT + 3, 0, 7, 15, 17, 22, HEADER_BYTES + 2]) {
+      const bench = new Bench()
+      await bench.open()
+      assert.ok(bench.log.segmentCount() > 2)
+      await bench.scheduler.runFor(15_000)
+      assert.deepEqual(bench.found, [], 'an intact log')
+      bench.disk.flip(FIRST, bench.position(1) + at, 5)
+      await bench.scheduler.runFor(15_000)
+      assert.equal(bench.found[0], 1, `byte ${at}`)
+      assert.ok(bench.store.probe.corruptReads > 0)
+      await bench.scheduler.complete(bench.store.close())
+    }
+  })
+
+  it('finds that the end of a closed segment is missing', async () => {
+    const bench = new Bench()
+    await bench.open()
+    const file = bench.disk.open(FIRST, 'write')
+    await bench.scheduler.complete(file.truncate(bench.position(3)))
+    file.close()
+    await bench.scheduler.runFor(15_000)
+    assert.equal(bench.found[0], 3)
+    await bench.scheduler.complete(bench.store.close())
+  })
+
+  it('reads nothing at 0 bytes per second', async () => {
+    const bench = new Bench()
+    await bench.open()
+    bench.bytesPerSecond = 0
+    bench.disk.flip(FIRST, bench.position(1) + 17, 5)
+    await bench.scheduler.runFor(60_000)
+    assert.deepEqual(bench.found, [])
+    await bench.scheduler.complete(bench.store.close())
+  })
+})
