@@ -20,6 +20,8 @@ const READY_TIMEOUT_MS = 60_000
 /** Away from the usual ports, and below those that systems give out. */
 const FIRST_PORT = 23_092
 const PORTS_A_RUN = 20
+/** As programs of other people import it. */
+const TESTING = 'odradek/testing'
 const FORBIDDEN = /\.test\.|\.map$|tsbuildinfo|^dist\/(chaos|bench|deploy)/
 
 export async function checkPackage(report: Report): Promise<void> {
@@ -89,14 +91,14 @@ async function nodeOf(major: number, folder: string): Promise<string> {
 
 async function importTesting(node: string, folder: string): Promise<void> {
   const script = `
-    import { startCluster } from 'odradek/testing'
+    import { startCluster } from '${TESTING}'
     const cluster = await startCluster({ nodes: 1 })
     if (!/^127/.test(cluster.bootstrap)) throw new Error(cluster.bootstrap)
     await cluster.stop()
     process.stdout.write('done')`
   const args = ['--input-type=module', '--eval', script]
   const { stdout } = await run(node, args, { cwd: folder, timeout: READY_TIMEOUT_MS })
-  if (stdout !== 'done') throw new Error(`odradek/testing: ${stdout}`)
+  if (stdout !== 'done') throw new Error(`${TESTING}: ${stdout}`)
 }
 
 /** Three nodes, a record there and back, and a clean end; how long it took until they were ready. */
