@@ -246,7 +246,12 @@ export class Node {
     await partitions.reportDoubts()
     links.session.ready()
     await links.session.whenUnfenced()
-    store.startMaintenance((log) => partitions.find(log.topic, log.partition)?.highWatermark ?? 0)
+    store.startMaintenance((log) => partitions.find(log.topic, log.partition)?.highWatermark ?? 0, {
+      bytesPerSecond: () => links.settings().number('log.scrub.bytes.per.second'),
+      onDamage: ({ topic, partition }, error, offset) => {
+        partitions.find(topic, partition)?.onCorruption(error, offset)
+      },
+    })
     this.state = 'running'
     this.#sample()
   }

@@ -23,6 +23,10 @@ export const OWN_SETTINGS: readonly Setting[] = [
   bool('http.insecure', false, null, MEDIUM, FIXED).is(
     'Whether http.address may be reachable from other machines although it asks for no login.',
   ),
+  int('log.scrub.bytes.per.second', 1_048_576, atLeast(0), MEDIUM, CLUSTER).is(
+    'How fast closed segments are read in the background, to find damage while another replica has ' +
+      'the records; 0: not at all.',
+  ),
   text(
     'metrics.partition.level',
     'auto',
