@@ -59,6 +59,13 @@ function removeIfHeldBy(path: string, nonce: string): void {
   if ((holder === DAMAGED ? DAMAGED : holder.nonce) === nonce) unlinkSync(path)
 }
 
+/** The living process that holds the path; undefined when none does. */
+export function holderOf(path: string): number | undefined {
+  const holder = read(path)
+  if (holder === undefined || holder === DAMAGED || !isAlive(holder)) return undefined
+  return holder.pid
+}
+
 function link(own: string, path: string): boolean {
   try {
     linkSync(own, path)

@@ -1,6 +1,7 @@
 /** All commands. */
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { addChaosCommands } from './chaos.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addConsumeCommand } from './consume.ts'
 import { addDebugCommands } from './debug.ts'
@@ -34,5 +35,6 @@ export function makeProgram(): Command {
   addDoctorCommand(program)
   addDebugCommands(program)
   addDemoCommand(program)
+  addChaosCommands(program)
   return program
 }
