@@ -208,7 +208,7 @@ class Way {
     if (this.#isOver) return
     const { isStalled } = this.#faults()
     if (isStalled || this.#to.writableNeedDrain) this.#from.pause()
-    else this.#from.resume()
+    else if (this.#from.isPaused()) this.#from.resume()
     this.#send()
   }
 
@@ -257,6 +257,6 @@ class Way {
       if (chunk === undefined) this.#to.end()
       else this.#to.write(chunk)
     }
-    if (!this.#to.writableNeedDrain) this.#from.resume()
+    if (!this.#to.writableNeedDrain && this.#from.isPaused()) this.#from.resume()
   }
 }
