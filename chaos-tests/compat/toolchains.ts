@@ -124,7 +124,13 @@ export async function prepareKafkaLibs(): Promise<string> {
   return join(directory, 'libs')
 }
 
-export const JAVA_SOURCES = ['Interop.java', 'ClientChecks.java', 'ToolChecks.java', 'Suite.java']
+export const JAVA_SOURCES = [
+  'Interop.java',
+  'ClientChecks.java',
+  'ToolChecks.java',
+  'ClusterToolChecks.java',
+  'Suite.java',
+]
 
 /** Gives the class path of the Java driver, compiled against the jars. */
 export async function prepareJava(): Promise<string> {

@@ -13,6 +13,7 @@ public final class Interop {
     ClientChecks clients = new ClientChecks();
     clients.run();
     new ToolChecks().run();
+    new ClusterToolChecks().run();
     clients.cross();
     System.out.flush();
     Runtime.getRuntime().halt(0);

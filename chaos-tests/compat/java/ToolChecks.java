@@ -67,13 +67,13 @@ final class ToolChecks {
   }
 
   /** Runs a tool with `--bootstrap-server`; its output, or an error when it ends with another code. */
-  private static String tool(String className, String... arguments) throws Exception {
+  static String tool(String className, String... arguments) throws Exception {
     List<String> all = new ArrayList<>(List.of("--bootstrap-server", Suite.BOOTSTRAP));
     all.addAll(List.of(arguments));
     return plainTool("", className, all.toArray(new String[0]));
   }
 
-  private static String plainTool(String input, String className, String... arguments) throws Exception {
+  static String plainTool(String input, String className, String... arguments) throws Exception {
     PrintStream out = System.out;
     PrintStream err = System.err;
     InputStream in = System.in;
