@@ -26,6 +26,8 @@ export interface ScanStart {
   /** No batch is of an older epoch than the one before it. */
   readonly epoch: number
   readonly allowsGaps: boolean
+  /** Ends behind the batches of one read of so many bytes (of one batch, where it is larger). */
+  readonly pieceBytes?: number
 }
 
 export interface ScanEnd {
@@ -59,7 +61,8 @@ export async function scanSegment(
   const total = segment.writtenBytes
   const lastMax = Math.min(segment.nextOffset - 1, segment.baseOffset + RELATIVE_OFFSET_MAX)
   let { position, offset, epoch } = start
-  let chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, Math.max(RECORDS_AT, total - position)))
+  const chunkBytes = start.pieceBytes ?? CHUNK_BYTES
+  let chunk = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(RECORDS_AT, total - position)))
   const end = (isDamaged: boolean): ScanEnd => ({ position, offset, epoch, isDamaged })
   while (position < total) {
     const length = await segment.readAsync(chunk, 0, chunk.length, position)
@@ -80,6 +83,7 @@ export async function scanSegment(
       position += size
       if (isEnough === true) return end(false)
     }
+    if (at > 0 && start.pieceBytes !== undefined) return end(false)
     if (at === 0) {
       const size = batchSizeAt(chunk, 0)
       if (size <= chunk.length) return end(true)

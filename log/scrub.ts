@@ -12,7 +12,7 @@ import { type ScanEnd, scanSegment } from './scan.ts'
 import type { Segment } from './segment.ts'
 
 /** So much is read between two looks at the pace. */
-const PIECE_BYTES = 65_536
+const PIECE_BYTES = 262_144
 
 export interface ScrubPace {
   /** After so many bytes. False: no more is wanted. */
@@ -50,12 +50,12 @@ async function damageIn(
     let wrongAt: number | undefined
     end = await scanSegment(
       segment,
-      { ...from, allowsGaps },
-      (buffer, at, next, position, base, last) => {
+      { ...from, allowsGaps, pieceBytes: PIECE_BYTES },
+      (buffer, at, _next, position, base, last) => {
         const isKnown = base >= state.logStartOffset
         const isRight = !isKnown || leaderEpochAt(buffer, at) === state.epochs.at(base)
         if (!isRight || !segment.agreesWithIndex(position, last)) wrongAt = base
-        return wrongAt !== undefined || position + next - at - from.position >= PIECE_BYTES
+        return wrongAt !== undefined
       },
     )
     if (!isWhole(segment)) return undefined

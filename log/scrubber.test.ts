@@ -12,29 +12,45 @@ import { LogStore } from './store.ts'
 const LENGTH_AT = 8
 const HEADER_BYTES = 61
 
+/** Counts what is read of segments. */
+class CountingDisk extends SimDisk {
+  readBytes = 0
+
+  override open(...call: Parameters<SimDisk['open']>): ReturnType<SimDisk['open']> {
+    const file = super.open(...call)
+    const read = file.readAsync.bind(file)
+    file.readAsync = async (...range) => {
+      const count = await read(...range)
+      if (file.path.endsWith('.log')) this.readBytes += count
+      return count
+    }
+    return file
+  }
+}
+
 /** A store with closed segments of some batches each, read through in the background. */
 class Bench {
   readonly scheduler = new Scheduler()
-  readonly disk: SimDisk
+  readonly disk: CountingDisk
   readonly found: number[] = []
   bytesPerSecond = 1_000_000
   store!: LogStore
   log!: PartitionLog
 
   constructor() {
-    this.disk = new SimDisk({ random: new SimRandom(1), scheduler: this.scheduler })
+    this.disk = new CountingDisk({ random: new SimRandom(1), scheduler: this.scheduler })
   }
 
-  async open(): Promise<void> {
+  async open({ segmentBytes = 1000, value = 'value', batches = 40 } = {}): Promise<void> {
     const { disk, scheduler } = this
     const clock = new SimClock(scheduler)
     const random = new SimRandom(2)
     const parts = { disk, clock, random, logger: SILENT, maybe: () => false }
     this.store = await scheduler.complete(LogStore.open({ directories: ['/data'], parts }))
-    const config = { ...DEFAULT_LOG_CONFIG, segmentBytes: 1000 }
+    const config = { ...DEFAULT_LOG_CONFIG, segmentBytes }
     const place = { topic: 't', partition: 0, topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' }
     this.log = await scheduler.complete(this.store.create({ ...place, config }))
-    for (let i = 0; i < 40; i++) this.#append(`value ${i}`)
+    for (let i = 0; i < batches; i++) this.#append(`${value} ${i}`)
     this.store.startMaintenance((log) => log.syncedOffset, {
       bytesPerSecond: () => this.bytesPerSecond,
       onDamage: (_log, _error, offset) => this.found.push(offset),
@@ -84,6 +100,20 @@ describe('scrubber', () => {
     file.close()
     await bench.scheduler.runFor(15_000)
     assert.equal(bench.found[0], 3)
+    await bench.scheduler.complete(bench.store.close())
+  })
+
+  it('reads little more than the segments hold', async () => {
+    const bench = new Bench()
+    bench.bytesPerSecond = 100_000_000
+    await bench.open({ segmentBytes: 3_000_000, value: 'x'.repeat(4000), batches: 1000 })
+    const segmentBytes = bench.disk.readFile(FIRST).length
+    assert.ok(bench.log.segmentCount() === 2 && segmentBytes > 2_900_000)
+    bench.disk.readBytes = 0
+    await bench.scheduler.runFor(15_000)
+    const { readBytes } = bench.disk
+    assert.ok(readBytes >= segmentBytes, 'one round at least')
+    assert.ok(readBytes < 1.2 * segmentBytes, `${readBytes} bytes for ${segmentBytes}`)
     await bench.scheduler.complete(bench.store.close())
   })
 
