@@ -292,8 +292,9 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   watch(nowMs: number): boolean {
     const leader = this.#leader
     if (leader === undefined) return false
+    const wasHeldBack = this.#predecessors !== undefined
     const isHeldBack = this.#isHeldBack()
-    if (!this.queued) this.#parts.turn.stores(this)
+    if (wasHeldBack && !isHeldBack && !this.queued) this.#parts.turn.stores(this)
     return leader.watch(nowMs) || isHeldBack
   }
 

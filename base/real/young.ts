@@ -28,5 +28,6 @@ export function spendYoung(bytes: number): void {
 function collector(): Collect {
   setFlagsFromString('--expose-gc')
   const found: unknown = runInNewContext('globalThis.gc')
+  setFlagsFromString('--no-expose-gc') // not for other contexts of this process
   return typeof found === 'function' ? (found as Collect) : () => {}
 }

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { skip } from '../../base/mocha-reporter.ts'
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
 const LOCK = new URL('../../base/real/lock.js', import.meta.url).href
@@ -40,7 +41,7 @@ describe('node/cli/chaos', function () {
   })
 
   it('pauses a node, heals it, and kills it', async function () {
-    if (process.platform !== 'linux') return this.skip()
+    if (process.platform !== 'linux') skip(this, 'the state of a process is read from /proc')
     const isStopped = () => / T /.test(readFileSync(`/proc/${node.pid}/stat`, 'utf8'))
     assert.match(chaos('pause', '1', '--data', data).stdout, /node 1 \(process \d+\) is paused/)
     assert.ok(isStopped())

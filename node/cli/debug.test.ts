@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { Command } from 'commander'
+import { skip } from '../../base/mocha-reporter.ts'
 import { addDebugCommands, withoutSecretSettings, withoutSecrets } from './debug.ts'
 import { tarOf } from './tar.ts'
 
@@ -48,7 +49,7 @@ describe('node/cli/debug', () => {
       ),
     )
     const tar = spawnSync('tar', ['-xOf', file, 'a/b.txt'])
-    if (tar.error !== undefined) this.skip() // No tar on this machine.
+    if (tar.error !== undefined) skip(this, 'there is no tar on this machine')
     assert.equal(tar.status, 0, tar.stderr.toString())
     assert.deepEqual(tar.stdout, content)
     assert.deepEqual([...entriesOf(readFileSync(file)).keys()], ['a/b.txt', 'c'])
