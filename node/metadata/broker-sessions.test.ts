@@ -165,6 +165,25 @@ describe('node/metadata/broker-sessions', () => {
     assert.equal(fixture.image.brokers.get(2)!.isInControlledShutdown, false)
   })
 
+  it('lets no broker go that may still answer for what it led', async () => {
+    const fixture = await ControllerFixture.start({ brokers: 3 })
+    await fixture.create('a', [2, 3])
+    fixture.silence(2)
+    const { offset } = fixture.image
+    const leave = (currentMetadataOffset: number) =>
+      fixture.beat(2, { wantShutDown: true, currentMetadataOffset })
+    await leave(offset)
+    assert.equal(leadership(fixture, 'a').leader, 3)
+    for (let turn = 0; turn < 10; turn++) {
+      await fixture.scheduler.runFor(100)
+      const answer = await leave(offset)
+      assert.equal(answer.shouldShutDown, false, 'its image still says that it leads')
+      assert.equal(answer.isFenced, false, 'or its successor would not wait for its lease')
+    }
+    const answer = await leave(fixture.image.offset)
+    assert.deepEqual([answer.shouldShutDown, answer.isFenced], [true, true])
+  })
+
   it('keeps a broker that goes until somebody can take over', async () => {
     const fixture = await ControllerFixture.start({ brokers: 2 })
     await fixture.create('a', [2, 1])

@@ -43,7 +43,11 @@ export function nextStep(
   if (isAlone(image, broker.id)) return 'stay'
   if (!broker.isInControlledShutdown) return 'depart'
   const { departedOffset, slowestOffset } = progress
-  return departedOffset !== undefined && slowestOffset >= departedOffset ? 'leave' : 'stay'
+  if (departedOffset === undefined) return 'stay'
+  // To leave is to be fenced, and nobody waits for the lease of who is fenced (decision 4): until the
+  // broker itself has applied that others lead, it may answer with an end that is old by then.
+  const knownOffset = Math.min(slowestOffset, request.currentMetadataOffset)
+  return knownOffset >= departedOffset ? 'leave' : 'stay'
 }
 
 function isAlone(image: MetadataImage, brokerId: number): boolean {
