@@ -148,7 +148,12 @@ export class ControllerModel {
     const log = this.#log(key, leader)
     const acknowledged = this.#acknowledged.get(key) ?? []
     const was = before.topics.get(topic.name)?.partitions[partition.index]
-    const wasSafe = was?.isr.includes(leader) || was?.eligibleLeaderReplicas.includes(leader)
+    const { isDurable } = new ClusterRules(this.image, this.#settings).of(topic.name)
+    // A doubt of this model is never founded, so a last resort has everything too.
+    const wasSafe =
+      was?.isr.includes(leader) ||
+      was?.eligibleLeaderReplicas.includes(leader) ||
+      (isDurable && was?.lastKnownElr.includes(leader))
     if (leaderRecoveryState === 1 && wasSafe !== true) {
       // Allowed to lose; what is left counts from now on.
       this.#acknowledged.set(key, log.slice(0, Math.min(log.length, acknowledged.length)))
@@ -210,6 +215,18 @@ export class ControllerModel {
     const { records, answer } = decideRegistration(this.#view, request, false)
     assert(answer.response.errorCode === 0 && !answer.isUnfinished, 'it is registered')
     this.#write(records)
+    if (end === 'crash' && this.#random.below(3) === 0) this.#doubt(machine.id)
+  }
+
+  /** The start has cut an unfinished write off every log. */
+  #doubt(brokerId: number): void {
+    const brokerEpoch = this.image.brokers.get(brokerId)!.epoch
+    for (const { topic, partition } of [...this.#partitions()]) {
+      if (partition.replicas.length === 1 || !partition.replicas.includes(brokerId)) continue
+      const where = { brokerId, brokerEpoch, topicId: topic.id, partitionIndex: partition.index }
+      const report = { ...where, leaderEpoch: -1, reason: 'damaged' as const }
+      this.#write(decideFailedReplica(this.#view, report).records)
+    }
   }
 
   /** What was acknowledged from a log is on the disk. */
@@ -301,7 +318,9 @@ export class ControllerModel {
     if (leader === undefined || !replicas.includes(leader)) return
     const { minInsyncReplicas } = new ClusterRules(this.image, this.#settings).of(topic.name)
     const isAlone = partition.leader === -1 && partition.lastKnownElr[0] === leader
-    const hadOthers = partition.eligibleLeaderReplicas.some((id) => id !== leader)
+    const { eligibleLeaderReplicas, lastKnownElr } = partition
+    // One that is in doubt since was in its ISR too.
+    const hadOthers = [...eligibleLeaderReplicas, ...lastKnownElr].some((id) => id !== leader)
     const isFenced = this.image.brokers.get(leader)?.isFenced !== false
     // It led with an ISR of one, and that was enough.
     if (!isAlone || hadOthers || !isFenced || minInsyncReplicas > 1) return

@@ -89,7 +89,10 @@ function afterStorageFailure(
   return changePartition(topicId, partition, { directories, uncertain }, here)
 }
 
-/** Where nobody leads yet, it waits for one that has everything, if there is one. */
+/**
+ * Where nobody leads yet, it waits for one that has everything, if there is one. Until somebody else
+ * may acknowledge, it stays the last resort.
+ */
 function afterDamage(
   topicId: string,
   partition: PartitionImage,
@@ -97,7 +100,7 @@ function afterDamage(
   rules: PartitionRules,
 ): Change {
   const clean = { ...rules, isUncleanAllowed: false }
-  const change = changePartition(topicId, partition, { uncertain: new Set([brokerId]) }, clean)
+  const change = changePartition(topicId, partition, { doubtful: new Set([brokerId]) }, clean)
   if (change === undefined) return undefined
   const after = changedPartition(partition, change)
   const isLed = partition.leader !== -1 && after.leader === -1

@@ -46,7 +46,8 @@ function checkPartition(topic: TopicImage, partition: PartitionImage): void {
   assert(isAmong(elr) && !elr.some((id) => isr.includes(id)), `the ELR is apart: ${where}`)
   assert(isAmong(addingReplicas) && isAmong(partition.removingReplicas), where)
   assert(!addingReplicas.some((id) => partition.removingReplicas.includes(id)), where)
-  assert(leader === -1 || partition.lastKnownElr.length === 0, where)
+  const { lastKnownElr } = partition
+  assert(isAmong(lastKnownElr) && !lastKnownElr.some((id) => isr.includes(id)), where)
 }
 
 function checkSuccession(topic: TopicImage, was: PartitionImage, now: PartitionImage): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { ControllerFixture } from './controller-fixture.ts'
+import { idOf } from './testing.ts'
 
 describe('node/metadata/isr-changes', () => {
   it('takes an ISR from the leader, in its epochs', async () => {
@@ -164,6 +165,26 @@ describe('node/metadata/failed-replicas', () => {
       assert.ok(!fixture.partition('a').eligibleLeaderReplicas.includes(3))
     })
   }
+
+  it('lets a replica whose start cut its end lead when the others are wiped, and not before', async () => {
+    const flags = { 'min.insync.replicas': '2' }
+    const fixture = await ControllerFixture.start({ brokers: 4, flags })
+    await fixture.create('a', [2, 3, 4])
+    for (const id of [2, 3, 4]) await fixture.kill(id)
+    assert.equal(await fixture.register(3), 0)
+    assert.equal(await report(fixture, 3, 'damaged', -1), 0)
+    await fixture.unfence(3)
+    assert.equal(fixture.partition('a').leader, -1, 'the others have everything')
+    await fixture.join(2, { directoryIds: [idOf(902)] })
+    assert.equal(fixture.partition('a').leader, -1, 'one of them is left')
+    await fixture.join(4, { directoryIds: [idOf(904)] })
+    const { leader, isr, leaderRecoveryState } = fixture.partition('a')
+    assert.deepEqual(
+      { leader, isr, leaderRecoveryState },
+      { leader: 3, isr: [3], leaderRecoveryState: 1 },
+    )
+    assert.equal(fixture.controller.elections.counts.unclean, 1, 'it is told')
+  })
 
   it('keeps the last replica that had everything eligible when its disk fails', async () => {
     const fixture = await ControllerFixture.start({ brokers: 2 })

@@ -35,7 +35,7 @@ export function someRepairs(rules: ClusterRules, limit = CHANGES_PER_BATCH): Met
 }
 
 function isWell(partition: PartitionImage, rules: PartitionRules): boolean {
-  const { leader, isr, replicas, eligibleLeaderReplicas } = partition
+  const { leader, isr, replicas, eligibleLeaderReplicas, lastKnownElr } = partition
   const isSole = rules.isDurable && replicas.length === 1 && isr.length === 1
   if (isSole && leader === replicas[0] && rules.isRegistered(leader)) {
     return partition.addingReplicas.length === 0 && partition.removingReplicas.length === 0
@@ -43,7 +43,8 @@ function isWell(partition: PartitionImage, rules: PartitionRules): boolean {
   if (leader === NO_LEADER || !isr.every((id) => rules.isActive(partition, id))) return false
   if (partition.addingReplicas.length > 0 || partition.removingReplicas.length > 0) return false
   const least = Math.min(rules.minInsyncReplicas, replicas.length)
-  return eligibleLeaderReplicas.length === 0 || (rules.isElrEnabled && isr.length < least)
+  const isNobodyKept = eligibleLeaderReplicas.length === 0 && lastKnownElr.length === 0
+  return isNobodyKept || (rules.isElrEnabled && isr.length < least)
 }
 
 /**

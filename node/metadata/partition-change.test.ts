@@ -157,6 +157,48 @@ describe('node/metadata/partition-change', () => {
     assert.equal(after(lost, {}, { active: [1, 2, 3] }), lost)
   })
 
+  it('has who is in doubt as a last resort, when all others are lost', () => {
+    const doubtful = (id: number) => ({ doubtful: new Set([id]) })
+    const lost = (id: number) => ({ lost: new Set([id]) })
+    const down = after(partition({ leader: 2 }), {}, { active: [] })
+    assert.equal(brief(down), 'leader -1.6 isr  elr 1,2,3 last 2')
+    const torn = after(down, doubtful(1), { active: [] })
+    assert.equal(brief(torn), 'leader -1.6 isr  elr 2,3 last 2,1')
+    assert.equal(after(torn, {}, { active: [1] }), torn, 'those who have everything may come back')
+    const one = after(torn, lost(2), { active: [1] })
+    assert.equal(brief(one), 'leader -1.6 isr  elr 3 last 1')
+    const resort = after(one, lost(3), { active: [1, 2, 3] })
+    assert.equal(brief(resort), 'leader 1.7 isr 1 elr  last ')
+    assert.equal(resort.leaderRecoveryState, 1, 'and it is told')
+  })
+
+  it('waits for who led last, and for the first of those in doubt', () => {
+    const doubtful = (id: number) => ({ doubtful: new Set([id]) })
+    const lost = (id: number) => ({ lost: new Set([id]) })
+    const none = partition({ leader: -1, isr: [], eligibleLeaderReplicas: [1, 2, 3] })
+    const two = after(after(none, doubtful(3), { active: [] }), doubtful(1), { active: [] })
+    const gone = after(two, lost(2), { active: [1] })
+    assert.equal(brief(gone), 'leader -1.5 isr  elr  last 3,1')
+    assert.equal(brief(after(gone, {}, { active: [1, 3] })), 'leader 3.6 isr 3 elr  last 1')
+    assert.equal(brief(after(gone, lost(3), { active: [1] })), 'leader 1.6 isr 1 elr  last ')
+    const asked = after(gone, { election: 'unclean' }, { active: [1, 2] })
+    assert.equal(brief(asked), 'leader 1.6 isr 1 elr  last ', 'better than one that is empty')
+  })
+
+  it('keeps the last resort while nobody acknowledges, no longer', () => {
+    const doubtful = { doubtful: new Set([1]) }
+    const none = partition({ leader: -1, isr: [], eligibleLeaderReplicas: [1, 2, 3] })
+    const torn = after(none, doubtful, { active: [] })
+    const led = after(torn, {}, { active: [1, 2] })
+    assert.equal(brief(led), 'leader 2.6 isr 2 elr 3 last 1')
+    const wiped = after(after(led, { lost: new Set([3]) }), { lost: new Set([2]) })
+    assert.equal(brief(wiped), 'leader 1.7 isr 1 elr  last ')
+    assert.equal(brief(after(led, { isr: [2, 3] })), 'leader 2.6 isr 2,3 elr  last ')
+    const lowered = after(led, {}, { active: [1, 2], minInsyncReplicas: 1 })
+    assert.equal(brief(lowered), 'leader 2.6 isr 2 elr  last ')
+    assert.equal(brief(after(led, { isr: [2, 1] })), 'leader 2.6 isr 2,1 elr  last ')
+  })
+
   it('elects the preferred leader when it is in sync', () => {
     const away = partition({ leader: 2 })
     const preferred = { election: 'preferred' } as const

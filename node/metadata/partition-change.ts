@@ -9,8 +9,12 @@
  *   go without whom producers would be refused;
  * - whoever leaves the ISR while it is (or gets) smaller than the least that producers accept stays
  *   eligible (ELR, KIP-966): it has all that was acknowledged to acks=all;
- * - leaders come from the ISR, then from the ELR, then the last one that led, and only where a
- *   topic or a person allows it from any replica; such an election is marked as recovering;
+ * - leaders come from the ISR, then from the ELR, then from the last that are known to have been
+ *   eligible, and only where a topic or a person allows it from any replica; an election from outside
+ *   of ISR and ELR is marked as recovering;
+ * - the last known are the one that led last, and whoever was eligible but for a doubt, for as long as
+ *   nobody could acknowledge anything since. They count only when all of ISR and ELR are known to be
+ *   lost, the first of them before the others, and it is waited for (docs/decisions/0006);
  * - a new leader, and the removal of a replica, are a new leader epoch (KIP-320).
  */
 import { assert } from '../../base/assert.ts'
@@ -47,6 +51,8 @@ export interface PartitionTarget {
   readonly directories?: ReadonlyMap<number, string>
   /** These may lack what they had: neither in sync nor eligible, though the last to lead may again. */
   readonly uncertain?: ReadonlySet<number>
+  /** As uncertain, but most likely they have all they had: a last resort, when the others are lost. */
+  readonly doubtful?: ReadonlySet<number>
   /** These have lost what they had. */
   readonly lost?: ReadonlySet<number>
   /** `preferred`: the first replica, if it is in sync. `unclean`: any replica, when there is no other. */
@@ -94,6 +100,7 @@ class PartitionChange {
   readonly #target: PartitionTarget
   readonly #rules: PartitionRules
   readonly #uncertain: ReadonlySet<number>
+  readonly #doubtful: ReadonlySet<number>
   readonly #lost: ReadonlySet<number>
   #replicas: readonly number[]
   #adding: readonly number[]
@@ -110,6 +117,7 @@ class PartitionChange {
     this.#target = target
     this.#rules = rules
     this.#uncertain = target.uncertain ?? NOBODY
+    this.#doubtful = target.doubtful ?? NOBODY
     this.#lost = target.lost ?? NOBODY
     this.#replicas = target.replicas ?? before.replicas
     this.#adding = target.adding ?? before.addingReplicas
@@ -121,12 +129,14 @@ class PartitionChange {
     this.#completeReassignment()
     this.#shrink()
     this.#keepEligible()
+    this.#keepLastKnown()
     this.#elect()
     // An election from outside the ISR may have made it complete.
     if (this.#leader !== NO_LEADER && !this.#removing.includes(this.#leader)) {
       this.#completeReassignment()
       const isLeft = (id: number) => this.#replicas.includes(id)
       this.#elr = this.#isEnough() ? [] : this.#elr.filter(isLeft)
+      this.#forgetLastKnown()
     }
     assert(this.#leader === NO_LEADER || this.#isr.includes(this.#leader), 'a leader is in sync')
     assert(
@@ -137,10 +147,14 @@ class PartitionChange {
       this.#elr.every((id) => this.#replicas.includes(id)),
       'the ELR is among the replicas',
     )
+    assert(
+      this.#lastKnown.every((id) => !this.#lost.has(id) && !this.#isr.includes(id)),
+      'the last known are outside of the ISR, and have what they had',
+    )
   }
 
   #isUnfit(id: number): boolean {
-    return this.#uncertain.has(id) || this.#lost.has(id)
+    return this.#uncertain.has(id) || this.#doubtful.has(id) || this.#lost.has(id)
   }
 
   #isActive(id: number): boolean {
@@ -186,17 +200,27 @@ class PartitionChange {
   }
 
   #keepEligible(): void {
+    if (!this.#rules.isElrEnabled || this.#isEnough()) return
+    const { eligibleLeaderReplicas, isr } = this.#before
+    const candidates = new Set([...eligibleLeaderReplicas, ...isr])
+    this.#elr = [...candidates].filter(
+      (id) => this.#replicas.includes(id) && !this.#isr.includes(id) && !this.#isUnfit(id),
+    )
+  }
+
+  /** The newest first: who led last has at least what the others had when they left. */
+  #keepLastKnown(): void {
+    if (!this.#rules.isElrEnabled || this.#isEnough()) return
     const { eligibleLeaderReplicas, isr, leader, lastKnownElr } = this.#before
-    if (!this.#rules.isElrEnabled) return
-    if (!this.#isEnough()) {
-      const candidates = new Set([...eligibleLeaderReplicas, ...isr])
-      this.#elr = [...candidates].filter(
-        (id) => this.#replicas.includes(id) && !this.#isr.includes(id) && !this.#isUnfit(id),
-      )
-    }
-    if (this.#isr.length > 0) return
-    const last = leader === NO_LEADER ? lastKnownElr : [leader]
-    this.#lastKnown = last.filter((id) => !this.#lost.has(id) && this.#replicas.includes(id))
+    const eligible = [...isr, ...eligibleLeaderReplicas]
+    const known = new Set([
+      ...(this.#isr.length === 0 && leader !== NO_LEADER ? [leader] : []),
+      ...lastKnownElr,
+      ...eligible.filter((id) => this.#doubtful.has(id)),
+    ])
+    this.#lastKnown = [...known].filter(
+      (id) => this.#replicas.includes(id) && !this.#isr.includes(id) && !this.#lost.has(id),
+    )
   }
 
   /** Does the ISR suffice for an acknowledgement? Then those outside may lack what is acknowledged. */
@@ -216,16 +240,25 @@ class PartitionChange {
         this.#isr = [clean]
         this.#elr = this.#isEnough() ? [] : this.#elr.filter((id) => id !== clean)
       }
-      this.#lastKnown = []
+      this.#forgetLastKnown()
       return
     }
-    const unclean = this.#uncleanLeader()
+    const resort = this.#lastResort()
+    const unclean = resort ?? this.#uncleanLeader()
     if (unclean === undefined) return
     this.#leader = unclean
     this.#isr = [unclean]
     this.#elr = []
-    this.#lastKnown = []
+    if (resort === undefined) this.#lastKnown = []
+    this.#forgetLastKnown()
     this.#recovery = RECOVERING
+  }
+
+  /** Somebody leads: once its ISR suffices, others may lack what it acknowledges. */
+  #forgetLastKnown(): void {
+    const isLeft = (id: number) =>
+      this.#replicas.includes(id) && !this.#isr.includes(id) && !this.#elr.includes(id)
+    this.#lastKnown = this.#isEnough() ? [] : this.#lastKnown.filter(isLeft)
   }
 
   #cleanLeader(): number | undefined {
@@ -241,14 +274,19 @@ class PartitionChange {
     return active[0] ?? this.#replicas.find((id) => this.#elr.includes(id) && this.#isActive(id))
   }
 
-  /** What this leader lacks is gone: for when nobody is left who has it for sure. */
+  /** All that had everything for sure are lost. What others may have is waited for. */
+  #lastResort(): number | undefined {
+    if (this.#isr.length > 0 || this.#elr.length > 0) return undefined
+    const [first] = this.#lastKnown
+    return first !== undefined && this.#isActive(first) ? first : undefined
+  }
+
+  /** What this leader lacks is gone: a topic or a person wants it so. */
   #uncleanLeader(): number | undefined {
-    if (this.#isr.length === 0 && this.#elr.length === 0) {
-      const last = this.#lastKnown.find((id) => this.#isActive(id))
-      if (last !== undefined) return last
-    }
     if (!this.#rules.isUncleanAllowed && this.#target.election !== 'unclean') return undefined
     const isActive = (id: number) => this.#rules.isActive(this.#seen, id)
+    const known = this.#lastKnown.find(isActive)
+    if (known !== undefined) return known
     const candidates = this.#replicas.filter(isActive)
     return candidates.find((id) => !this.#adding.includes(id)) ?? candidates[0]
   }
@@ -269,7 +307,7 @@ class PartitionChange {
     if (!isSameSet(this.#elr, before.eligibleLeaderReplicas)) {
       changes.eligibleLeaderReplicas = [...this.#elr]
     }
-    if (!isSameSet(this.#lastKnown, before.lastKnownElr)) {
+    if (!isSameList(this.#lastKnown, before.lastKnownElr)) {
       changes.lastKnownElr = [...this.#lastKnown]
     }
     if (this.#recovery !== before.leaderRecoveryState) changes.leaderRecoveryState = this.#recovery
