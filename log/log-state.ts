@@ -36,6 +36,8 @@ export interface LogOptions {
   readonly recoveryPoint: number
   readonly logStartOffset: number
   readonly isCleanShutdown: boolean
+  /** This process has tried before, and a sync may have failed: what follows is written again. */
+  readonly isDoubtful?: boolean
   readonly parts: LogParts
 }
 
@@ -142,6 +144,15 @@ export class LogState {
     } catch (error) {
       this.isDirectoryDirty = true
       throw error
+    }
+  }
+
+  /** Lets go of its files, which may have been written to. */
+  release(): void {
+    for (const segment of this.segments) {
+      segment.isGone = true
+      segment.file.isDirty = false
+      segment.file.close()
     }
   }
 

@@ -514,11 +514,7 @@ export class PartitionLog implements CleanableLog {
     this.#isClosed = true
     this.#housekeeping.stop()
     this.#state.shared.flushes?.remove(this)
-    for (const segment of this.#state.segments) {
-      segment.isGone = true
-      segment.file.isDirty = false
-      segment.file.close()
-    }
+    this.#state.release()
   }
 
   /** Lets go of files and timers at once, saves nothing: the directory goes, or the log failed. */

@@ -64,9 +64,10 @@ export async function rebuildSegment(state: LogState, segment: Segment): Promise
   })
   segment.aborted = aborted
   segment.noteTimeAtClose()
+  segment.areIndexesDurable = false
+  segment.needsRebuild = true
   segment.saveIndexes()
   segment.needsRebuild = false
-  segment.areIndexesDurable = false
 }
 
 /**

@@ -15,11 +15,14 @@ import { resync } from './resync.ts'
 import { type ScanEnd, scanSegment, type VisitBatch } from './scan.ts'
 import type { Segment } from './segment.ts'
 import {
+  isFull,
   makeFile,
   makeGapsDurable,
   removeIfThere,
   removeIndexes,
   removeSegment,
+  saveLater,
+  sayFull,
   snapshotPath,
   writeSnapshot,
 } from './segment-files.ts'
@@ -58,7 +61,7 @@ export async function recoverTail(
   for (const offset of listing.snapshots) {
     if (offset > state.logEndOffset) await removeIfThere(state, snapshotPath(state, offset))
   }
-  const mustWriteAgain = isDoubtful(state)
+  const mustWriteAgain = options.isDoubtful === true || isDoubtful(state)
   if (mustWriteAgain) writeAgain(state, start.segmentIndex, start.position)
   await syncAll(state, start.segmentIndex)
   if (mustWriteAgain) await settleDoubt(state)
@@ -166,7 +169,7 @@ class Tail {
       if (next === undefined) return offset
       if (offset === next.baseOffset) {
         // The one that the roll wrote may not have lasted.
-        writeSnapshot(this.#state, offset)
+        await saveSnapshot(this.#state, offset)
         continue
       }
       if (offset >= this.#recoveryPoint && this.#isKnown) {
@@ -274,6 +277,17 @@ class Tail {
   }
 }
 
+/** Saves later starts from reading more than they need: on a full disk the log does without. */
+async function saveSnapshot(state: LogState, offset: number): Promise<void> {
+  try {
+    writeSnapshot(state, offset)
+  } catch (error) {
+    if (!isFull(error)) throw error
+    sayFull(state, error)
+    await removeIfThere(state, snapshotPath(state, offset))
+  }
+}
+
 /** Records below the recovery point are missing at the end: their offsets are not given again. */
 function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
   const { parts } = state
@@ -290,7 +304,7 @@ function goOnBehind(state: LogState, recoveryPoint: number, end: number): void {
   const fresh = state.newSegment(recoveryPoint)
   fresh.startEmpty(parts.clock.nowMs())
   makeFile(state, fresh)
-  old.saveSealed()
+  saveLater(state, old, () => old.saveSealed())
   old.isSealed = true
   state.segments.push(fresh)
   state.logEndOffset = recoveryPoint
@@ -306,7 +320,7 @@ async function syncAll(state: LogState, first: number): Promise<void> {
     await removeIndexes(state, segment)
     if (segment.isSealed) {
       segment.noteTimeAtClose()
-      segment.saveIndexes()
+      saveLater(state, segment, () => segment.saveIndexes())
     }
     if (!state.parts.disk.exists(segment.file.path)) continue
     if (segment.hasGaps) await makeGapsDurable(state, segment)

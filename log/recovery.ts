@@ -13,7 +13,15 @@ import { type LogOptions, LogState, type NewLogOptions } from './log-state.ts'
 import { rebuildEpochs, rebuildSegment } from './rebuild.ts'
 import { recoverTail } from './recovery-scan.ts'
 import type { Segment } from './segment.ts'
-import { loadSnapshot, makeFile, parentOf, removeIfThere, removeSegment } from './segment-files.ts'
+import {
+  isFull,
+  loadSnapshot,
+  makeFile,
+  parentOf,
+  removeIfThere,
+  removeSegment,
+  sayFull,
+} from './segment-files.ts'
 import { forgetIndexes, loadSaved, readSums } from './segment-indexes.ts'
 import { finishSwaps } from './swap.ts'
 
@@ -27,11 +35,22 @@ export interface Listing {
   readonly orphans: string[]
 }
 
-/** Throws StorageError, also when it would mean to lose what was durable. */
+/** Throws StorageError, also when it would mean to lose what was durable: no file is open then. */
 export async function openState(options: LogOptions): Promise<LogState> {
-  const { disk, probe, clock } = options.parts
+  const { disk, probe } = options.parts
   const shared = options.parts.shared ?? new LogShared(disk, probe)
   const state = new LogState(options, shared)
+  try {
+    await open(state, options)
+    return state
+  } catch (error) {
+    state.release()
+    throw error
+  }
+}
+
+async function open(state: LogState, options: LogOptions): Promise<void> {
+  const { probe, clock } = options.parts
   state.savedRecoveryPoint = Math.max(0, options.recoveryPoint)
   let names = await listNames(state)
   if (await finishSwaps(state, names)) names = await listNames(state)
@@ -61,7 +80,6 @@ export async function openState(options: LogOptions): Promise<LogState> {
   state.epochs.truncateFromStart(state.logStartOffset)
   state.checkOrder()
   assert(state.syncedOffset === state.logEndOffset, 'an open log is durable')
-  return state
 }
 
 /** Looks at no file: there is none. The first sync makes all of it durable. */
@@ -245,6 +263,14 @@ async function rebuildMissing(state: LogState, listing: Listing): Promise<void> 
   for (const segment of state.segments) {
     if (!segment.isSealed || listing.summed.has(segment.baseOffset)) continue
     if (segment.isIndexLoaded() && segment.aborted !== undefined) continue
-    await rebuildSegment(state, segment)
+    try {
+      await rebuildSegment(state, segment)
+    } catch (error) {
+      // Only the files are missing: maintenance makes them.
+      const isKept = segment.isIndexLoaded() && segment.needsRebuild
+      const areGapsLost = segment.hasGaps && !segment.areGapsSaid
+      if (!isFull(error) || !isKept || areGapsLost) throw error
+      sayFull(state, error)
+    }
   }
 }

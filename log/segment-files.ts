@@ -111,6 +111,32 @@ export function snapshotOffsets(state: LogState): number[] {
   return offsets.sort((a, b) => a - b)
 }
 
+export function isFull(error: unknown): error is StorageError {
+  return error instanceof StorageError && error.code === 'ENOSPC'
+}
+
+/** A start goes on all the same. */
+export function sayFull(state: LogState, error: StorageError): void {
+  const message = 'A log is opened on a full disk: what stands beside its records is made later.'
+  state.parts.logger.warn(message, { ...state.fields(), error: error.message })
+}
+
+/**
+ * While a log is opened: indexes in memory serve as well as those in files. Where a full disk does
+ * not take them, maintenance makes them again. Throws other StorageErrors.
+ */
+export function saveLater(state: LogState, segment: Segment, save: () => void): void {
+  try {
+    save()
+  } catch (error) {
+    if (!isFull(error)) throw error
+    sayFull(state, error)
+    assert(segment.isIndexLoaded(), 'the indexes are in memory')
+    segment.needsRebuild = true
+    segment.areIndexesDurable = false
+  }
+}
+
 /** The producers as they are before `offset`; not synced. Throws StorageError. */
 export function writeSnapshot(state: LogState, offset: number): void {
   const { disk } = state.parts

@@ -17,6 +17,7 @@ import type { LogConfig } from './config.ts'
 import { type CheckpointKeeper, LogShared } from './files.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import { LogDirectory } from './log-directory.ts'
+import { type FailedLog, type ListedLog, Openings } from './openings.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
 import { Scrubber, type ScrubbingOptions } from './scrubber.ts'
@@ -44,29 +45,14 @@ export interface StoreOptions {
   readonly cleaning?: CleaningOptions | 'off'
 }
 
-/** A log directory that a start found. */
-export interface ListedLog {
-  readonly topic: string
-  readonly partition: number
-  /** Where its directory lies. */
-  readonly parent: string
-  /** 22 characters, base64url; undefined when `partition.metadata` is missing or damaged. */
-  readonly topicId: string | undefined
-}
+export type { FailedLog, ListedLog } from './openings.ts'
 
 /** What the owner of the partitions knows: asked for at checkpoints and by retention. */
 export type WatermarkOf = (log: PartitionLog) => number
 
-export interface FailedLog {
-  readonly topic: string
-  readonly partition: number
-  readonly directory: string
-  readonly error: unknown
-}
-
 const CHECKPOINT_MS = 5000
 const MAINTENANCE_MS = 300_000
-const OPEN_PARALLEL = 32
+const CLOSE_PARALLEL = 32
 const UPKEEP_PARALLEL = 16
 const DELETED = /\.[0-9a-f]{32}-delete$/
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
@@ -80,7 +66,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #shared: LogShared
   readonly #directories: readonly LogDirectory[]
   readonly #logs = new Map<string, PartitionLog>()
-  readonly #failed: FailedLog[] = []
+  readonly #openings: Openings
   /** Said once, however often they are looked at. */
   readonly #damagedIds = new Set<string>()
   readonly #removals = new Set<Promise<void>>()
@@ -88,6 +74,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #flushes: FlushSchedule
   readonly #cleaning: Cleaning | undefined
   #watermarkOf: WatermarkOf = () => 0
+  #onOpened: (log: PartitionLog) => void = () => {}
   #scrubber: Scrubber | undefined
   #timer: Timer | undefined
   #upkeep: Promise<void> = Promise.resolve()
@@ -102,6 +89,12 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const { producerExpirationMs, cleaning } = options
     const { clock, logger } = options.parts
     this.#flushes = new FlushSchedule(clock)
+    this.#openings = new Openings({
+      clock,
+      logger,
+      open: (listed, config, isRetry) => this.#openListed(listed, config, isRetry),
+      adopt: (log) => this.#adopt(log),
+    })
     this.#shared = new LogShared(options.parts.disk, this.probe, {
       checkpoints: this,
       flushes: this.#flushes,
@@ -145,14 +138,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
 
   /** Opens every log found, few at a time. One that can't be opened is in `failedLogs`. */
   async openLogs(configOf: (topic: string) => LogConfig): Promise<void> {
-    const waiting = this.listed()
-    this.#forgetUnlisted(waiting)
-    const worker = async () => {
-      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-        await this.#openListed(next, configOf(next.topic))
-      }
-    }
-    await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
+    const listed = this.listed()
+    this.#forgetUnlisted(listed)
+    await this.#openings.openAll(listed, configOf)
   }
 
   #forgetUnlisted(listed: readonly ListedLog[]): void {
@@ -168,32 +156,38 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     }
   }
 
-  async #openListed(listed: ListedLog, config: LogConfig): Promise<void> {
+  #openListed(listed: ListedLog, config: LogConfig, isRetry: boolean): Promise<PartitionLog> {
     const directory = this.#directories.find(({ path }) => path === listed.parent)
     assert(directory !== undefined, 'a listed log lies in a directory of ours')
     const name = `${listed.topic}-${listed.partition}`
-    try {
-      const log = await PartitionLog.open({
-        directory: `${listed.parent}/${name}`,
-        topic: listed.topic,
-        partition: listed.partition,
-        config,
-        recoveryPoint: directory.recoveryPointOf(name),
-        logStartOffset: directory.logStarts.get(name) ?? 0,
-        isCleanShutdown: directory.isClean,
-        parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
-      })
-      this.#logs.set(name, log)
-      directory.logCount++
-    } catch (error) {
-      this.#parts.logger.error('A log can not be opened.', { name, error: String(error) })
-      this.#failed.push({
-        topic: listed.topic,
-        partition: listed.partition,
-        directory: `${listed.parent}/${name}`,
-        error,
-      })
-    }
+    return PartitionLog.open({
+      directory: `${listed.parent}/${name}`,
+      topic: listed.topic,
+      partition: listed.partition,
+      config,
+      recoveryPoint: directory.recoveryPointOf(name),
+      logStartOffset: directory.logStarts.get(name) ?? 0,
+      isCleanShutdown: directory.isClean && !isRetry,
+      isDoubtful: isRetry,
+      parts: { ...this.#parts, probe: this.probe, shared: this.#shared },
+    })
+  }
+
+  #adopt(log: PartitionLog): void {
+    const name = nameOf(log)
+    this.#logs.set(name, log)
+    this.#placeOf(log.directory).parent.logCount++
+    this.#onOpened(log)
+  }
+
+  /** Hears of each log that could not be opened at the start, and is there now. */
+  onOpened(listener: (log: PartitionLog) => void): void {
+    this.#onOpened = listener
+  }
+
+  /** Its log could not be opened yet; that is tried again by itself. */
+  isAwaited(topic: string, partition: number): boolean {
+    return this.#openings.isAwaited(`${topic}-${partition}`)
   }
 
   /**
@@ -361,6 +355,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     suffix: 'delete' | 'stray',
   ): Promise<string | undefined> {
     // What is under way would go on by name, in the directory of the next log of this name.
+    await this.#openings.giveUp(name)
     if (log !== undefined) await this.#cleaning?.leave(log)
     await log?.settled()
     const { disk, random } = this.#parts
@@ -412,6 +407,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   async #tick(): Promise<void> {
     const { clock, logger } = this.#parts
     try {
+      void this.#openings.retry() // which may take long
       if (clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs) {
         this.#lastMaintenanceMs = clock.monotonicMs()
         const nowMs = clock.nowMs()
@@ -451,7 +447,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   }
 
   failedLogs(): readonly FailedLog[] {
-    return this.#failed
+    return this.#openings.failed()
   }
 
   /** Writes the checkpoints that changed. Rejects with StorageError. */
@@ -526,15 +522,16 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     this.#flushes.close()
     await this.#cleaning?.stop()
     await this.#scrubber?.stop()
+    const hadFailures = await this.#openings.close()
     await this.#upkeep
     await Promise.allSettled(this.#deletions.values())
     await Promise.all(this.#removals)
     const waiting = [...this.#logs.values()]
-    const isClean = !waiting.some((log) => log.isFailed) && this.#failed.length === 0
+    const isClean = !waiting.some((log) => log.isFailed) && !hadFailures
     const worker = async () => {
       for (let log = waiting.pop(); log !== undefined; log = waiting.pop()) await log.close()
     }
-    await Promise.all(Array.from({ length: OPEN_PARALLEL }, worker))
+    await Promise.all(Array.from({ length: CLOSE_PARALLEL }, worker))
     await this.checkpoint()
     for (const directory of this.#directories) {
       if (isClean) await directory.markClean()

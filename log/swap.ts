@@ -65,10 +65,13 @@ async function finishSwap(
   const probe = state.newSegment(baseOffset, reader)
   probe.writtenBytes = disk.sizeOf(path)
   probe.nextOffset = Number.MAX_SAFE_INTEGER
-  await scanIntact(probe, 0, (_buffer, _at, _end, _position, _base, last) => {
-    endOffset = last + 1
-  })
-  reader.close()
+  try {
+    await scanIntact(probe, 0, (_buffer, _at, _end, _position, _base, last) => {
+      endOffset = last + 1
+    })
+  } finally {
+    reader.close()
+  }
   for (const name of names) {
     const base = /^\d{20}\.log$/.test(name) ? Number(name.slice(0, 20)) : -1
     if (base < baseOffset || base >= endOffset) continue

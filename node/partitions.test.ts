@@ -240,6 +240,43 @@ describe('node/partitions', () => {
     await fixture.stop()
   })
 
+  for (const end of ['opened', 'deleted'] as const) {
+    it(`hosts a partition whose log could not be opened at the start, until it is ${end}`, async () => {
+      const fixture = new Fixture(8)
+      await fixture.start()
+      await fixture.register(5)
+      await fixture.apply(topicRecord('t', T), partitionRecord(T, 0), partitionRecord(T, 1, three))
+      await fixture.stop()
+      const { disk } = fixture.world.host('n1')
+      disk.fault = (operation, path) => {
+        return operation === 'list' && path.startsWith('data/t-') ? 'EMFILE' : undefined
+      }
+      await fixture.start()
+      await fixture.register(9)
+      await fixture.world.complete(fixture.partitions.settled())
+      assert.equal(fixture.partitions.find('t', 0), undefined)
+      // Another replica is to lead, where there is one.
+      await fixture.world.runFor(50)
+      const reports = fixture.reports.map(
+        ({ partitionIndex, reason }) => `${partitionIndex} ${reason}`,
+      )
+      assert.deepEqual(new Set(reports), new Set(['1 storage']))
+      disk.fault = () => undefined
+      if (end === 'deleted') {
+        await fixture.apply({ type: 'RemoveTopicRecord', topicId: T })
+        assert.deepEqual(fixture.logs, [])
+        assert.deepEqual(fixture.store.failedLogs(), [])
+      } else {
+        fixture.roles.length = 0
+        fixture.store.startMaintenance(() => 0)
+        await fixture.world.runFor(6000)
+        assert.equal(fixture.partitions.find('t', 1)?.isClosed, false)
+        assert.deepEqual(fixture.roles, ['leads t-0 in 0'])
+      }
+      await fixture.stop()
+    })
+  }
+
   it('tells the controller of a replica that fails', async () => {
     const fixture = new Fixture(7)
     await fixture.start()

@@ -20,6 +20,7 @@ import type { ReplicationProbe } from '../replication/probe.ts'
 import type { PartitionParts } from '../replication/role.ts'
 import { ReplicaService } from '../replication/service.ts'
 import type { ReplicaTransport } from '../replication/transport.ts'
+import { HostedTopic } from './hosted-topic.ts'
 import type { MetadataDelta } from './metadata/apply.ts'
 import type { ControllerPort } from './metadata/controller-port.ts'
 import {
@@ -44,11 +45,7 @@ const SWEEP_MS = 25
 /** How often in-sync sets that may have to change are looked at. */
 const WATCH_MS = 250
 
-export const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
-  '__consumer_offsets',
-  '__transaction_state',
-  '__share_group_state',
-])
+export { INTERNAL_TOPICS } from './hosted-topic.ts'
 
 export interface TopicSettings {
   readonly log: LogConfig
@@ -89,22 +86,6 @@ export interface PartitionsParts {
    * before that is of an earlier process: its records may be lost, so nothing is led in its epochs.
    */
   brokerEpoch(image: MetadataImage): number
-}
-
-class HostedTopic implements TopicPort {
-  readonly name: string
-  readonly id: string
-  readonly isInternal: boolean
-  partitionCount = 0
-  throttledReplicas: readonly string[] = []
-  readonly partitions: (Partition | undefined)[] = []
-  isRemoved = false
-
-  constructor(name: string, id: string) {
-    this.name = name
-    this.id = id
-    this.isInternal = INTERNAL_TOPICS.has(name)
-  }
 }
 
 export class Partitions implements DataPort {
@@ -195,6 +176,7 @@ export class Partitions implements DataPort {
 
   /** Hosts what the image says, with the logs that the store has opened. Strays are removed. */
   async start(): Promise<void> {
+    this.#parts.store.onOpened((log) => this.#onLogOpened(log))
     this.#found = this.#parts.store.listed()
     for (const { topic, partition, topicId } of this.#found) {
       if (topicId !== undefined) this.#stored.set(`${topic}-${partition}`, topicId)
@@ -404,9 +386,8 @@ export class Partitions implements DataPort {
     const { store, nodeId } = this.#parts
     if (hosted.partitions[index] !== undefined) return
     if (this.#imageOf(hosted, index) === undefined) return
-    const stored = this.#stored.get(`${hosted.name}-${index}`)
-    // The log of another topic of this name: the next image will tell which of them is gone.
-    if (stored !== undefined && stored !== hosted.id) return
+    // The next image will tell which of them is gone.
+    if (this.#isOfAnother(hosted, index)) return
     const settings = this.#parts.settingsOf(hosted.name)
     const log = await this.#logOf(hosted, index, settings.log)
     if (log === undefined) return
@@ -429,6 +410,12 @@ export class Partitions implements DataPort {
     this.#lead(partition, image)
   }
 
+  /** The log on disk is that of another topic of this name. */
+  #isOfAnother({ name, id }: HostedTopic, index: number): boolean {
+    const stored = this.#stored.get(`${name}-${index}`)
+    return stored !== undefined && stored !== id
+  }
+
   async #logOf(
     hosted: HostedTopic,
     index: number,
@@ -447,11 +434,21 @@ export class Partitions implements DataPort {
         partition: index,
         error: error.message,
       })
-      const leaderEpoch = this.#imageOf(hosted, index)?.leaderEpoch ?? -1
+      const image = this.#imageOf(hosted, index)
+      // Nobody else could lead: it stays this node's until its log is there.
+      if (store.isAwaited(topic, index) && image?.isr.length === 1) return undefined
+      const leaderEpoch = image?.leaderEpoch ?? -1
       const reason = 'storage'
       void this.#failures.report({ topicId: hosted.id, partitionIndex: index, leaderEpoch, reason })
       return undefined
     }
+  }
+
+  /** Its log could not be opened at the start, and is there now. */
+  #onLogOpened({ topic, partition: index }: PartitionLog): void {
+    const hosted = this.#byName.get(topic)
+    if (hosted === undefined || this.#isClosed) return
+    this.#queue(hosted, index, () => this.#open(hosted, index))
   }
 
   /** The replica is somebody else's now. */
@@ -526,11 +523,13 @@ export class Partitions implements DataPort {
     hosted.isRemoved = true
     this.#byId.delete(topic.id)
     if (this.#byName.get(topic.name) === hosted) this.#byName.delete(topic.name)
-    hosted.partitions.forEach((partition, index) => {
-      if (partition === undefined) return
-      this.#retire(partition)
-      this.#queue(hosted, index, () => this.#parts.store.delete(partition.topic, index))
-    })
+    for (const { index, replicas } of topic.partitions) {
+      const partition = hosted.partitions[index]
+      if (partition !== undefined) this.#retire(partition)
+      // One whose log could not be opened leaves a directory all the same.
+      else if (!replicas.includes(this.#parts.nodeId) || this.#isOfAnother(hosted, index)) continue
+      this.#queue(hosted, index, () => this.#parts.store.delete(topic.name, index))
+    }
   }
 
   #applyConfigs(delta: MetadataDelta): void {
