@@ -33,6 +33,8 @@ export interface RowContext {
   target: Target
   seconds: number
   warmSeconds: number
+  /** Of a failover row; as many as it has by itself when absent. */
+  faults?: number
 }
 
 export type Figures = Record<string, number>
@@ -265,7 +267,7 @@ const failover = (fault: Fault, count: number): Row => ({
   isStory: true,
   runs: 1,
   inShort: false,
-  run: (context) => failoverRow(context, fault, count),
+  run: (context) => failoverRow(context, fault, context.faults ?? count),
 })
 
 const DURABLE = { acks: -1, connections: 50, inFlight: 5 }

@@ -22,6 +22,7 @@ const HELP = `npm run bench -- [ROW or prefix...] [flags]
   --only-peer      measure the peer alone
   --seconds S      measured seconds of one load (4)
   --runs N         repetitions of a load (3)
+  --faults N       of a failover row (20 or 10; the goals are for 100)
   --warm S         seconds of warm-up of Kafka before the first row (30)
   --short          a few seconds a row, one run: shows that the bench works
   --output FILE    the JSON (default: a file in the temporary directory)
@@ -46,6 +47,7 @@ function parseFlags() {
       'only-peer': { type: 'boolean' },
       seconds: { type: 'string', default: '4' },
       runs: { type: 'string', default: '3' },
+      faults: { type: 'string' },
       warm: { type: 'string', default: '30' },
       short: { type: 'boolean' },
       output: { type: 'string' },
@@ -68,6 +70,7 @@ function parseFlags() {
     warmSeconds: isShort ? 0.5 : 1.5,
     runs: isShort ? 1 : Number(values.runs),
     kafkaWarmSeconds: isShort ? 2 : Number(values.warm),
+    faults: values.faults === undefined ? undefined : Number(values.faults),
     output: values.output,
   }
 }
@@ -144,7 +147,8 @@ async function main(): Promise<void> {
     const server = needsServer ? await startServer(options) : undefined
     if (server !== undefined) servers.push(server)
     const target = { options, port: server?.ports.kafka ?? 0, pid: server?.pid ?? 0 }
-    contexts.push({ target, seconds: flags.seconds, warmSeconds: flags.warmSeconds })
+    const { seconds, warmSeconds, faults } = flags
+    contexts.push({ target, seconds, warmSeconds, ...(faults === undefined ? {} : { faults }) })
   }
   print(`${cpus().length} cores, ${cpus()[0]?.model ?? ''}, Node ${process.version}`)
   const before = await printCalibration('before')
