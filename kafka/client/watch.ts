@@ -15,7 +15,7 @@ export interface WatchOptions {
   readonly isElsewhere: () => Promise<boolean>
 }
 
-const LOOK_AGAIN_MS = 250
+const LOOK_AGAIN_MS = 100
 
 /**
  * Waits for `answer`, which comes on `connection`. Ends the connection, so that all who wait on it
