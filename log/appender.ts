@@ -35,7 +35,7 @@ import { rebuildProducers } from './rebuild.ts'
 import { abortedBy, replayBatch } from './replay.ts'
 import { rollAfterMs } from './retention.ts'
 import { RELATIVE_OFFSET_MAX } from './segment.ts'
-import { makeFile, writeSnapshot } from './segment-files.ts'
+import { isFull, makeFile, writeSnapshot } from './segment-files.ts'
 import { saveGaps } from './segment-indexes.ts'
 import { TIME_ENTRY_BYTES } from './time-index.ts'
 import { type Marker, readMarker } from './transactions.ts'
@@ -150,7 +150,7 @@ export class Appender {
     const size = verdict.sizeBytes
     const lastOffsetDelta = verdict.lastOffsetDelta
     if (this.#mustRoll(size, lastOffsetDelta, verdict.maxTimestampMs, context.nowMs)) {
-      this.roll(context.nowMs)
+      this.#withRoom(() => this.roll(context.nowMs))
     }
     const firstOffset = state.logEndOffset
     const lastOffset = firstOffset + lastOffsetDelta
@@ -227,7 +227,9 @@ export class Appender {
       const lastOffset = firstOffset + lastOffsetDelta
       const maxTimestampMs = maxTimestampAt(source, at)
       const reach = lastOffset - state.logEndOffset
-      if (this.#mustRoll(size, reach, maxTimestampMs, nowMs)) this.roll(nowMs)
+      if (this.#mustRoll(size, reach, maxTimestampMs, nowMs)) {
+        this.#withRoom(() => this.roll(nowMs))
+      }
       if (firstOffset > state.logEndOffset) this.#noteGap()
       const epoch = leaderEpochAt(source, at)
       this.#put(source, at, size, firstOffset, lastOffset, maxTimestampMs, epoch)
@@ -335,10 +337,11 @@ export class Appender {
   #writeFile(source: Buffer, start: number, end: number): void {
     const { active, parts } = this.#state
     if (active.writtenBytes === 0 && active.file.open === undefined) {
-      makeFile(this.#state, active)
+      this.#withRoom(() => makeFile(this.#state, active))
     }
     try {
-      active.file.use().write(source, start, end, active.writtenBytes)
+      // All of it again: over what the try before has left.
+      this.#withRoom(() => active.file.use().write(source, start, end, active.writtenBytes))
     } catch (error) {
       this.isTorn = true
       throw error
@@ -347,6 +350,18 @@ export class Appender {
     active.writtenBytes += end - start
     parts.probe.writes++
     parts.probe.writtenBytes += end - start
+  }
+
+  /** On a full disk `run` is repeated for as long as the owner of the log gives up room for it. */
+  #withRoom(run: () => void): void {
+    for (;;) {
+      try {
+        run()
+        return
+      } catch (error) {
+        if (!isFull(error) || this.#state.parts.makeRoom?.() !== true) throw error
+      }
+    }
   }
 
   #releaseGather(): void {

@@ -48,11 +48,17 @@ export class Housekeeping {
     const state = this.#state
     const count = this.#expired(nowMs, highWatermark)
     if (count === 0) return
-    if (count === state.segments.length) {
-      this.#appender().roll(nowMs)
-      // The new segment says where the log goes on: its name must last before the old ones go.
-      await state.syncNames()
-    }
+    if (count < state.segments.length) return this.#drop(count)
+    // The closed ones first: on a full disk that makes the room for a roll.
+    if (count > 1) await this.#drop(count - 1)
+    this.#appender().roll(nowMs)
+    // The new segment says where the log goes on: its name must last before the old one goes.
+    await state.syncNames()
+    await this.#drop(1)
+  }
+
+  async #drop(count: number): Promise<void> {
+    const state = this.#state
     const bases = state.segments.slice(1, count + 1).map(({ baseOffset }) => baseOffset)
     await ensureSnapshots(state, bases)
     for (let i = 0; i < count && !this.#isStopped; i++) await this.#dropOldest()

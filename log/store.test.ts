@@ -186,6 +186,26 @@ describe('log/store', () => {
     await bench.complete(bench.store.close())
   })
 
+  it('gets back the room of deleted records on a full disk, without waiting for its round', async () => {
+    const bench = new Bench(6, { ...DEFAULT_LOG_CONFIG, segmentBytes: 1000 })
+    await bench.open()
+    await bench.create()
+    for (let i = 0; i < 100; i++) bench.append(`k${i}`, `v${i}`)
+    await bench.sync()
+    await bench.scheduler.runFor(10_000) // checkpoints
+    bench.disk.quotaBytes = await bench.complete(bench.usedBytes())
+    const append = () => bench.append('k', 'late')
+    assert.throws(append)
+    await bench.scheduler.runFor(6000)
+    assert.throws(append, 'nothing was deleted')
+    bench.log.advanceLogStart(100)
+    await bench.scheduler.runFor(6000 + DEFAULT_LOG_CONFIG.fileDeleteDelayMs)
+    assert.ok(bench.log.segmentCount() <= 2, `${bench.log.segmentCount()} segments`)
+    append()
+    await bench.sync()
+    await bench.complete(bench.store.close())
+  })
+
   it('leaves a log that it can not compact alone, and compacts the others', async () => {
     const bench = await filled(2)
     await bench.create('u')

@@ -79,6 +79,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   #timer: Timer | undefined
   #upkeep: Promise<void> = Promise.resolve()
   #lastMaintenanceMs = 0
+  /** Of writes to a full disk, when maintenance was last considered. */
+  #refusals = 0
   #isClosed = false
 
   private constructor(options: StoreOptions, directories: readonly LogDirectory[]) {
@@ -408,7 +410,11 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const { clock, logger } = this.#parts
     try {
       void this.#openings.retry() // which may take long
-      if (clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs) {
+      const isDue = clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs
+      // What was deleted meanwhile may be all the room that there is to be had.
+      const isFull = this.probe.fullDiskRefusals > this.#refusals
+      this.#refusals = this.probe.fullDiskRefusals
+      if (isDue || isFull) {
         this.#lastMaintenanceMs = clock.monotonicMs()
         const nowMs = clock.nowMs()
         await this.#eachLog((log) => log.maintain(nowMs, this.#watermarkOf(log)))

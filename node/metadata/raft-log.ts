@@ -24,6 +24,7 @@ import {
 import { PartitionLog, ReadPlan } from '../../log/partition-log.ts'
 import type { LogProbe } from '../../log/probe.ts'
 import { decodeBatch } from '../../log/records.ts'
+import { Reserve } from '../../log/reserve.ts'
 import type { Entry, EntryKind, SnapshotId } from '../../raft/messages.ts'
 import {
   type MembershipAt,
@@ -78,6 +79,8 @@ export class RaftLog implements RaftStorage {
   readonly #clock: Clock
   readonly #checkpoints: Checkpoints
   readonly #quorumState: QuorumState
+  /** A full disk must take the note that a topic is deleted. */
+  readonly #reserve: Reserve
   readonly #plan = new ReadPlan()
   #noting: Timer | undefined
 
@@ -88,8 +91,10 @@ export class RaftLog implements RaftStorage {
       readonly quorumState: QuorumState
       readonly checkpoints: Checkpoints
       readonly loaded: LoadedCheckpoint | undefined
+      readonly reserve: Reserve
     },
   ) {
+    this.#reserve = parts.reserve
     this.log = parts.log
     this.loaded = parts.loaded
     this.#clock = options.clock
@@ -102,6 +107,7 @@ export class RaftLog implements RaftStorage {
   static async open(options: RaftLogOptions): Promise<RaftLog> {
     const { disk, clock, logger, probe, directory, maybe } = options
     const quorumState = await QuorumState.open(disk, directory)
+    const reserve = new Reserve({ disk, clock, logger, directory: `${directory}/reserve` })
     let log: PartitionLog | undefined
     try {
       log = await PartitionLog.open({
@@ -115,14 +121,15 @@ export class RaftLog implements RaftStorage {
         recoveryPoint: -1,
         logStartOffset: 0,
         isCleanShutdown: false,
-        parts: { disk, clock, logger, probe, maybe },
+        parts: { disk, clock, logger, probe, maybe, makeRoom: () => reserve.giveUp() },
       })
       const checkpoints = new Checkpoints(disk, log.directory, logger)
       const loaded = await checkpoints.open()
       await checkLog(log, quorumState, checkpoints.newest)
-      return new RaftLog(options, { log, quorumState, checkpoints, loaded })
+      return new RaftLog(options, { log, quorumState, checkpoints, loaded, reserve })
     } catch (error) {
       log?.abandon()
+      void reserve.close()
       quorumState.abandon()
       throw error
     }
@@ -140,6 +147,7 @@ export class RaftLog implements RaftStorage {
     this.#noting?.cancel()
     this.#checkpoints.close()
     try {
+      await this.#reserve.close()
       await this.log.close()
       await this.#quorumState.raiseLogEnd(this.log.syncedOffset)
     } finally {
