@@ -25,12 +25,23 @@ interface Replica {
   readonly isWatermarkKnown: boolean
   /** False on a leader that may have a successor without knowing it. */
   readonly holdsLease: boolean
+  /** The end of what is sure to be committed once this disk has it; else the watermark. */
+  readonly certainEnd: number
+  readonly highWatermark: number
+  committed(offset: number, timeoutMs: number): Promise<void>
   readLimit(isolation: 'uncommitted' | 'committed'): number
 }
 
+/** A disk that takes longer than this keeps nobody waiting. */
+const CERTAIN_LIMIT_MS = 1_000
+
 const NOTHING: ListedOffset = { error: 0, offset: -1, timestampMs: -1, leaderEpoch: -1 }
 
-/** Offsets below the reader's limit (watermark or last stable offset) only. */
+/**
+ * Offsets below the reader's limit (watermark or last stable offset) only. A replica with no other
+ * in sync answers acks=1 before its disk has the records, and nobody but its disk can undo that: who
+ * then asks for the latest offset waits for the disk, and finds its own records, as in Kafka.
+ */
 export async function offsetForListing(
   replica: Replica,
   timestampMs: number,
@@ -38,6 +49,9 @@ export async function offsetForListing(
 ): Promise<ListedOffset> {
   const { log } = replica
   const needsWatermark = timestampMs >= 0 || timestampMs === LATEST || timestampMs === MAX_TIMESTAMP
+  if (needsWatermark && replica.certainEnd > replica.highWatermark) {
+    await replica.committed(replica.certainEnd, CERTAIN_LIMIT_MS)
+  }
   if (needsWatermark && !(replica.isWatermarkKnown && replica.holdsLease)) {
     return { ...NOTHING, error: OFFSET_NOT_AVAILABLE }
   }

@@ -625,6 +625,11 @@ export class Partition extends ReadableReplica implements Flushable, Led {
       : this.log.endOffsetForEpoch(epoch)
   }
 
+  get certainEnd(): number {
+    const isAlone = this.#leader?.isr.committed.length === 1 && this.minIsr === 1
+    return isAlone && !this.#isHeldBack() ? this.log.logEndOffset : this.#highWatermark
+  }
+
   listOffset(timestampMs: number, isolation: Isolation) {
     return offsetForListing(this, timestampMs, isolation)
   }

@@ -344,6 +344,19 @@ describe('replication', () => {
     assert.equal((await leader.listOffset(-1, 'uncommitted')).offset, 3)
   })
 
+  it('tells who wrote with acks=1 to a replica without others of its own records', async () => {
+    const cluster = await TestCluster.start({ seed: 27, nodes: 1 })
+    cluster.node(0).host.disk.latencyUs = (operation) => (operation === 'sync' ? 20_000 : 0)
+    const leader = cluster.leaderOf()!
+    const written = send(leader, ['a', 'b'], 5_000, 1)
+    assert.equal(await acked(cluster, written), 0)
+    assert.equal(leader.highWatermark, 0)
+    const asked = leader.listOffset(-1, 'uncommitted')
+    await cluster.run(50)
+    assert.equal((await asked).offset, 2)
+    assert.equal((await leader.listOffset(-1, 'uncommitted')).offset, 2)
+  })
+
   it('does not say what is the latest, nor takes acks=1, when others may lead by now', async () => {
     const cluster = await TestCluster.start({ seed: 25 })
     const leader = cluster.leaderOf()!

@@ -55,7 +55,8 @@ export class NodeConfigs implements ConfigsPort {
         refusal === undefined ? this.#describe(resourceType, resourceName, configurationKeys) : []
       return {
         errorCode: refusal?.errorCode ?? 0,
-        errorMessage: refusal?.errorMessage ?? null,
+        // Kafka leaves the field at its schema's default here, which is not null.
+        errorMessage: refusal?.errorMessage ?? '',
         resourceType,
         resourceName,
         configs,

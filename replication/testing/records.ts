@@ -23,11 +23,16 @@ export function batchOf(values: readonly string[]): Buffer {
   )
 }
 
-/** acks=all. `ack` is the error at once when the append is refused. */
-export function send(partition: Partition, values: readonly string[], deadlineMs = Infinity): Sent {
+/** acks=all, or 1. `ack` is the error at once when the append is refused. */
+export function send(
+  partition: Partition,
+  values: readonly string[],
+  deadlineMs = Infinity,
+  acks: -1 | 1 = -1,
+): Sent {
   const outcome = new AppendOutcome()
   const batch = batchOf(values)
-  const options = { acks: -1 as const, allowsZstd: true, nowMs: 1_700_000_000_000 }
+  const options = { acks, allowsZstd: true, nowMs: 1_700_000_000_000 }
   partition.append(batch, 0, batch.length, options, outcome)
   if (outcome.error !== 0) return { offset: -1, ack: outcome.error }
   const sent: Sent = { offset: outcome.firstOffset, ack: undefined }
@@ -36,7 +41,8 @@ export function send(partition: Partition, values: readonly string[], deadlineMs
       sent.ack = error
     },
   }
-  partition.awaitReplication(outcome.lastOffset, deadlineMs, waiter, 0)
+  if (acks === 1) partition.awaitWrite(outcome.lastOffset, waiter, 0)
+  else partition.awaitReplication(outcome.lastOffset, deadlineMs, waiter, 0)
   return sent
 }
 
