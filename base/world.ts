@@ -22,4 +22,9 @@ export interface World {
   readonly metrics: Metrics
   /** True sometimes in simulation, never in production: bends a rare path where it is allowed. */
   maybe(name: string): boolean
+  /**
+   * So many bytes of fresh buffers were made, which nobody holds any more: a hint to whoever
+   * collects them. No result depends on it, and simulation has none.
+   */
+  spendYoung?(bytes: number): void
 }

@@ -124,6 +124,7 @@ export class Appender {
     this.#rules.isClient = isClient
     this.#rules.allowsZstd = context.allowsZstd
     checkBatch(source, start, end, this.#rules, context.nowMs, verdict)
+    if (verdict.inflatedBytes > 0) state.parts.spendYoung?.(verdict.inflatedBytes)
     outcome.error = verdict.error
     outcome.message = verdict.message
     outcome.recordErrors = verdict.recordErrors
@@ -131,6 +132,7 @@ export class Appender {
     outcome.sizeBytes = verdict.sizeBytes
     outcome.logStartOffset = state.logStartOffset
     outcome.isDuplicate = false
+    outcome.isRewritten = verdict.rewritten !== undefined
     outcome.firstOffset = -1
     outcome.lastOffset = -1
     outcome.logAppendTimeMs = -1

@@ -119,6 +119,8 @@ export class BatchVerdict {
   isControl = false
   /** The batch in another codec or with its records numbered anew, when that was due. */
   rewritten: Buffer | undefined = undefined
+  /** What was decompressed for a look, and is nobody's now. */
+  inflatedBytes = 0
 }
 
 /**
@@ -205,6 +207,7 @@ function reset(verdict: BatchVerdict): void {
   verdict.isTransactional = false
   verdict.isControl = false
   verdict.rewritten = undefined
+  verdict.inflatedBytes = 0
 }
 
 function refuse(verdict: BatchVerdict, error: number, message: string): false {
@@ -356,6 +359,7 @@ class BatchChecker {
     const most = 2 * this.#rules.maxMessageBytes + INFLATED_SLACK_BYTES
     try {
       const records = decompress(codec, bytes, Math.min(most, INFLATED_BYTES_MAX))
+      this.#verdict.inflatedBytes = records.length
       if (isReadableByAll(codec, bytes)) return records
       refuse(
         this.#verdict,

@@ -8,7 +8,6 @@
 import { createRequire } from 'node:module'
 import * as zlib from 'node:zlib'
 import { assert } from '../base/assert.ts'
-import { spendYoung } from '../base/real/young.ts'
 import { DecompressionError } from './decompression-error.ts'
 import { decodeLz4, encodeLz4, isPlainLz4, type Lz4Blocks } from './lz4-frame.ts'
 import { checkZstdFrames, decompressZstd, storeZstd } from './zstd.ts'
@@ -251,11 +250,9 @@ const lz4Blocks: Lz4Blocks = {
     const sized = sizedRoom(4 + block.length)
     sized.writeUInt32LE(roomBytes)
     sized.set(block, 4)
-    const yielded =
-      history === undefined ? lz4().uncompressSync(sized) : lz4().uncompressSync(sized, history)
-    // Most are batches that a leader has a look at: gone before the next one comes.
-    spendYoung(yielded.length)
-    return yielded
+    return history === undefined
+      ? lz4().uncompressSync(sized)
+      : lz4().uncompressSync(sized, history)
   },
 }
 

@@ -23,6 +23,8 @@ export interface LogParts {
   readonly logger: Logger
   readonly probe: LogProbe
   maybe(name: string): boolean
+  /** As World. */
+  spendYoung?(bytes: number): void
   /** Asked when the disk is full: true when a write may be tried again, at once. */
   makeRoom?(): boolean
   /** A log that is opened alone makes its own. */

@@ -15,6 +15,8 @@ export class AppendOutcome {
   logAppendTimeMs = -1
   logStartOffset = -1
   isDuplicate = false
+  /** The log has other bytes than were handed in: recompressed, or renumbered. */
+  isRewritten = false
   recordCount = 0
   sizeBytes = 0
 }

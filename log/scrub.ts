@@ -15,23 +15,33 @@ import type { Segment } from './segment.ts'
 const PIECE_BYTES = 262_144
 
 export interface ScrubPace {
+  /** Whether a segment that was whole then, by the monotonic clock, is to be read again. */
+  isDue(scrubbedMs: number): boolean
   /** After so many bytes. False: no more is wanted. */
   rest(bytes: number): Promise<boolean>
 }
 
-/** Offsets at which damage begins, one a segment. Rejects with StorageError. */
+/** 'left': it was not read to its end, or is no part of the log any more. */
+type Outcome = { readonly damagedFrom: number } | 'whole' | 'left'
+
+/**
+ * Offsets at which damage begins, one a segment. What is whole is not read again until it is due;
+ * what is damaged is, until it is mended. Rejects with StorageError.
+ */
 export async function* scrubSegments(state: LogState, pace: ScrubPace): AsyncGenerator<number> {
   for (const segment of state.segments.slice(0, -1)) {
     if (!isWhole(segment) || segment.nextOffset <= state.logStartOffset) continue
-    const offset = await damageIn(state, segment, pace)
-    if (offset === undefined || offset < state.logStartOffset) continue
+    if (!pace.isDue(segment.scrubbedMs)) continue
+    const outcome = await damageIn(state, segment, pace.rest.bind(pace))
+    if (outcome === 'whole') segment.scrubbedMs = state.parts.clock.monotonicMs()
+    if (typeof outcome === 'string' || outcome.damagedFrom < state.logStartOffset) continue
     // Read again: it may have been cut, and written anew, between two pieces.
-    const again = isWhole(segment) ? await damageIn(state, segment, NO_PACE) : undefined
-    if (again !== undefined && isWhole(segment)) yield again
+    const again = isWhole(segment) ? await damageIn(state, segment, NO_REST) : 'left'
+    if (typeof again !== 'string' && isWhole(segment)) yield again.damagedFrom
   }
 }
 
-const NO_PACE: ScrubPace = { rest: () => Promise.resolve(true) }
+const NO_REST = () => Promise.resolve(true)
 
 function isWhole(segment: Segment): boolean {
   return segment.isSealed && !segment.isGone
@@ -40,8 +50,8 @@ function isWhole(segment: Segment): boolean {
 async function damageIn(
   state: LogState,
   segment: Segment,
-  pace: ScrubPace,
-): Promise<number | undefined> {
+  rest: ScrubPace['rest'],
+): Promise<Outcome> {
   segment.load() // whether it has gaps
   const { baseOffset, hasGaps: allowsGaps } = segment
   let end: ScanEnd = { position: 0, offset: baseOffset, epoch: -1, isDamaged: false }
@@ -58,10 +68,11 @@ async function damageIn(
         return wrongAt !== undefined
       },
     )
-    if (!isWhole(segment)) return undefined
-    if (wrongAt !== undefined) return wrongAt
-    if (end.isDamaged) return end.offset
-    if (!(await pace.rest(end.position - from.position)) || !isWhole(segment)) return undefined
+    if (!isWhole(segment)) return 'left'
+    if (wrongAt !== undefined) return { damagedFrom: wrongAt }
+    if (end.isDamaged) return { damagedFrom: end.offset }
+    if (!(await rest(end.position - from.position)) || !isWhole(segment)) return 'left'
   }
-  return !allowsGaps && end.offset < segment.nextOffset ? end.offset : undefined
+  const isShort = !allowsGaps && end.offset < segment.nextOffset
+  return isShort ? { damagedFrom: end.offset } : 'whole'
 }

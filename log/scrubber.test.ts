@@ -15,13 +15,16 @@ const HEADER_BYTES = 61
 /** Counts what is read of segments. */
 class CountingDisk extends SimDisk {
   readBytes = 0
+  readonly readPaths = new Set<string>()
 
   override open(...call: Parameters<SimDisk['open']>): ReturnType<SimDisk['open']> {
     const file = super.open(...call)
     const read = file.readAsync.bind(file)
     file.readAsync = async (...range) => {
       const count = await read(...range)
-      if (file.path.endsWith('.log')) this.readBytes += count
+      if (!file.path.endsWith('.log')) return count
+      this.readBytes += count
+      this.readPaths.add(file.path)
       return count
     }
     return file
@@ -34,6 +37,7 @@ class Bench {
   readonly disk: CountingDisk
   readonly found: number[] = []
   bytesPerSecond = 1_000_000
+  intervalMs = 10_000
   store!: LogStore
   log!: PartitionLog
 
@@ -50,19 +54,32 @@ class Bench {
     const config = { ...DEFAULT_LOG_CONFIG, segmentBytes }
     const place = { topic: 't', partition: 0, topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' }
     this.log = await scheduler.complete(this.store.create({ ...place, config }))
-    for (let i = 0; i < batches; i++) this.#append(`${value} ${i}`)
+    for (let i = 0; i < batches; i++) this.append(`${value} ${i}`)
     this.store.startMaintenance((log) => log.syncedOffset, {
       bytesPerSecond: () => this.bytesPerSecond,
+      intervalMs: () => this.intervalMs,
       onDamage: (_log, _error, offset) => this.found.push(offset),
     })
   }
 
-  #append(value: string): void {
+  append(value: string): void {
     const nowMs = SIM_EPOCH_MS
     const batch = encodeBatch([{ timestampMs: nowMs, key: null, value: Buffer.from(value) }])
     const context = { leaderEpoch: 0, nowMs, origin: 'client' as const, allowsZstd: true }
     this.log.append(batch, 0, batch.length, context, new AppendOutcome())
     this.log.write()
+  }
+
+  closed(): string[] {
+    const files = this.disk.list('/data/t-0').filter(({ name }) => name.endsWith('.log'))
+    return files.slice(0, -1).map(({ name }) => `/data/t-0/${name}`)
+  }
+
+  /** The segments that are read in so much time. */
+  async readIn(durationMs: number): Promise<string[]> {
+    this.disk.readPaths.clear()
+    await this.scheduler.runFor(durationMs)
+    return [...this.disk.readPaths].sort()
   }
 
   /** Where batch `index` of the first segment begins. */
@@ -114,6 +131,37 @@ describe('scrubber', () => {
     const { readBytes } = bench.disk
     assert.ok(readBytes >= segmentBytes, 'one round at least')
     assert.ok(readBytes < 1.2 * segmentBytes, `${readBytes} bytes for ${segmentBytes}`)
+    await bench.scheduler.complete(bench.store.close())
+  })
+
+  it('reads a segment once after it was closed, and then once in an interval', async () => {
+    const bench = new Bench()
+    bench.intervalMs = 600_000
+    const value = 'x'.repeat(4000)
+    await bench.open({ segmentBytes: 50_000, value, batches: 60 })
+    const closed = bench.closed()
+    assert.ok(closed.length > 3)
+    assert.deepEqual(await bench.readIn(60_000), closed)
+    assert.deepEqual(await bench.readIn(500_000), [], 'nothing has changed')
+    for (let i = 0; i < 30; i++) bench.append(`${value} ${i}`)
+    const fresh = bench.closed().slice(closed.length)
+    assert.ok(fresh.length > 1)
+    assert.deepEqual(await bench.readIn(30_000), fresh, 'only what is new')
+    assert.deepEqual(await bench.readIn(60_000), closed, 'the interval is over')
+    await bench.scheduler.complete(bench.store.close())
+  })
+
+  it('reads what is damaged again and again, until it is mended', async () => {
+    const bench = new Bench()
+    bench.intervalMs = 600_000
+    await bench.open()
+    bench.disk.flip(FIRST, bench.position(1) + 17, 5)
+    await bench.scheduler.runFor(60_000)
+    assert.ok(bench.found.length >= 3 && bench.found.every((offset) => offset === 1))
+    bench.disk.flip(FIRST, bench.position(1) + 17, 5)
+    bench.found.length = 0
+    await bench.scheduler.runFor(60_000)
+    assert.deepEqual(bench.found, [])
     await bench.scheduler.complete(bench.store.close())
   })
 

@@ -2,6 +2,9 @@
  * Reads all logs of a node in the background, slowly: damage in records that nobody asks for is
  * found while another replica still has them.
  *
+ * It has no rhythm of its own: the store's maintenance calls. Each closed segment is read once after
+ * it was closed (or found by a start), and then once in an interval.
+ *
  * Invariants: one segment is read at a time, no faster than the setting allows, over any second;
  * what is found is told to the owner of the log, as if a reader had met it.
  */
@@ -14,6 +17,8 @@ import type { LogProbe } from './probe.ts'
 export interface ScrubbingOptions {
   /** 0: off. Looked at again after each piece. */
   bytesPerSecond(): number
+  /** For how long a closed segment counts as whole after it was read. */
+  intervalMs(): number
   /** As a reader's: `offset` is where the damage begins. */
   onDamage(log: PartitionLog, error: CorruptionError, offset: number): void
 }
@@ -25,7 +30,7 @@ export interface ScrubbingParts {
   logs(): Iterable<PartitionLog>
 }
 
-/** Between two rounds over all logs. */
+/** From the end of a round over all logs to the next: for what was closed, or damaged, since. */
 const ROUND_MS = 10_000
 const SAID_MAX = 1000
 
@@ -35,18 +40,24 @@ export class Scrubber {
   readonly #said = new Set<string>()
   #timer: Timer | undefined
   #wake: (() => void) | undefined
-  #round: Promise<void> = Promise.resolve()
+  #round: Promise<void> | undefined
+  #endedMs: number
   #isStopped = false
 
   constructor(parts: ScrubbingParts, options: ScrubbingOptions) {
     this.#parts = parts
     this.#options = options
+    this.#endedMs = parts.clock.monotonicMs()
   }
 
-  start(): void {
-    if (this.#isStopped) return
-    this.#timer = this.#parts.clock.after(ROUND_MS, () => {
-      this.#round = this.run().finally(() => this.start())
+  /** Begins a round when it is time, and none is under way. For the store's maintenance. */
+  look(): void {
+    const { clock } = this.#parts
+    if (this.#isStopped || this.#round !== undefined) return
+    if (clock.monotonicMs() - this.#endedMs < ROUND_MS) return
+    this.#round = this.run().finally(() => {
+      this.#round = undefined
+      this.#endedMs = clock.monotonicMs()
     })
   }
 
@@ -88,6 +99,11 @@ export class Scrubber {
       logger.error('Damaged records were found in the background. They are not served.', fields)
     }
     this.#options.onDamage(log, new CorruptionError(directory, `damaged from ${offset} on`), offset)
+  }
+
+  /** As ScrubPace. */
+  isDue(scrubbedMs: number): boolean {
+    return this.#parts.clock.monotonicMs() - scrubbedMs >= this.#options.intervalMs()
   }
 
   /** As ScrubPace. */

@@ -86,6 +86,8 @@ export class Segment {
   isGone = false
   /** Index files and sums of a sealed segment are on disk for good. */
   areIndexesDurable = false
+  /** When it was last read to its end, closed, without a fault; by the monotonic clock. */
+  scrubbedMs = Number.NEGATIVE_INFINITY
   index: OffsetIndex | undefined = undefined
   timeIndex: TimeIndex | undefined = undefined
   /** Undefined: not loaded, or damaged and not made again yet. */

@@ -30,6 +30,8 @@ export interface StoreParts {
   readonly random: Random
   readonly logger: Logger
   maybe(name: string): boolean
+  /** As World. */
+  spendYoung?(bytes: number): void
 }
 
 export interface StoreOptions {
@@ -396,7 +398,6 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const { clock, logger } = this.#parts
     const { probe } = this
     this.#scrubber = new Scrubber({ clock, logger, probe, logs: () => this.logs() }, scrubbing)
-    this.#scrubber.start()
   }
 
   #schedule(): void {
@@ -409,7 +410,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   async #tick(): Promise<void> {
     const { clock, logger } = this.#parts
     try {
-      void this.#openings.retry() // which may take long
+      // These may take long.
+      void this.#openings.retry()
+      this.#scrubber?.look()
       const isDue = clock.monotonicMs() - this.#lastMaintenanceMs >= this.#maintenanceMs
       // What was deleted meanwhile may be all the room that there is to be had.
       const isFull = this.probe.fullDiskRefusals > this.#refusals

@@ -153,7 +153,14 @@ export class Node {
     const directories = settings.logDirectories
     const store = await LogStore.open({
       directories,
-      parts: { disk, clock, random, logger, maybe: world.maybe },
+      parts: {
+        disk,
+        clock,
+        random,
+        logger,
+        maybe: world.maybe,
+        ...(world.spendYoung && { spendYoung: world.spendYoung }),
+      },
       maintenanceMs: settings.number('log.retention.check.interval.ms'),
       producerExpirationMs: settings.number('producer.id.expiration.ms'),
       cleaning: settings.boolean('log.cleaner.enable')
@@ -248,6 +255,7 @@ export class Node {
     await links.session.whenUnfenced()
     store.startMaintenance((log) => partitions.find(log.topic, log.partition)?.highWatermark ?? 0, {
       bytesPerSecond: () => links.settings().number('log.scrub.bytes.per.second'),
+      intervalMs: () => links.settings().number('log.scrub.interval.ms'),
       onDamage: ({ topic, partition }, error, offset) => {
         partitions.find(topic, partition)?.onCorruption(error, offset)
       },

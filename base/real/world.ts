@@ -10,6 +10,7 @@ import { FaultyDisk } from './faulty-disk.ts'
 import { realKvStores } from './kv.ts'
 import { realNetwork } from './network.ts'
 import { realRandom } from './random.ts'
+import { spendYoung } from './young.ts'
 
 /** What is handed in is made by the composition root, from its settings. */
 export function realWorld(options: {
@@ -27,6 +28,7 @@ export function realWorld(options: {
     logger: options.logger,
     metrics: options.metrics,
     maybe: () => false,
+    spendYoung,
   }
 }
 

@@ -35,6 +35,7 @@ export function profileSettings(profile: Profile, nodes: number): Readonly<Recor
     'offsets.topic.replication.factor': replicas,
     'transaction.state.log.replication.factor': replicas,
     'share.coordinator.state.topic.replication.factor': replicas,
+    'log.scrub.interval.ms': '10000',
   }
 }
 

@@ -27,6 +27,10 @@ export const OWN_SETTINGS: readonly Setting[] = [
     'How fast closed segments are read in the background, to find damage while another replica has ' +
       'the records; 0: not at all.',
   ),
+  int('log.scrub.interval.ms', 3_600_000, atLeast(1), LOW, CLUSTER).is(
+    'How long after a closed segment was read in the background it is read again; one that was ' +
+      'closed just now is read at once.',
+  ),
   text(
     'metrics.partition.level',
     'auto',
