@@ -1,9 +1,10 @@
 /** One node of `odradek dev`: its ports, its settings file, its process. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../base/errors.ts'
+import { cutsFileOf } from './start.ts'
 
 export interface DevPlan {
   readonly id: number
@@ -50,6 +51,7 @@ export class DevNode {
     this.#file = join(root, `node-${plan.id}.properties`)
     mkdirSync(root, { recursive: true })
     writeFileSync(this.#file, settingsOf(plan, all))
+    rmSync(cutsFileOf(this.#file), { force: true }) // left by the last run
     const level = process.env['ODRADEK_LOG_LEVEL'] ?? 'warn'
     const main = fileURLToPath(new URL('../odradek.cjs', import.meta.url))
     const flags = settings.flatMap((text) => ['--set', text])

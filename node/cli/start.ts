@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { realClock } from '../../base/real/clock.ts'
+import { CutList, CutRpc } from '../../base/real/cut-rpc.ts'
 import { realLogger } from '../../base/real/logger.ts'
 import { realWorld } from '../../base/real/world.ts'
 import { GrpcRpc } from '../../proto/rpc.ts'
@@ -50,7 +51,11 @@ async function start(file: string, options: StartOptions): Promise<void> {
   })
   const metrics = new PrometheusMetrics(realClock, { hasProcess: true })
   const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
-  const world = realWorld({ logger, metrics, rpc: rpcOf(settings, logger) })
+  const rpc = rpcOf(settings, logger)
+  // Under `odradek dev` links can be cut by `odradek chaos cut`.
+  const cuts = new CutList(cutsFileOf(file))
+  const links = profile === 'dev' ? new CutRpc(rpc, (address) => cuts.has(address)) : rpc
+  const world = realWorld({ logger, metrics, rpc: links })
   // What can't be read later can't be trusted later: a node that can't write its metadata ends.
   const onFatal = (error: unknown) => {
     say(`odradek: the node ends: ${error instanceof Error ? error.message : String(error)}`)
@@ -71,6 +76,10 @@ async function start(file: string, options: StartOptions): Promise<void> {
   tellSystemd('READY=1')
   stopOnSignals(node, admin, metrics)
 }
+
+/** Beside the settings of a node: the addresses of nodes that it does not reach. */
+export const cutsFileOf = (settingsFile: string): string =>
+  settingsFile.replace(/\.properties$/, '').concat('.cuts')
 
 /** To other nodes: by certificates where the settings say so. */
 function rpcOf(settings: Settings, logger: Logger): GrpcRpc {
