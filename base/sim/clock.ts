@@ -21,6 +21,8 @@ export class SimClock implements Clock {
   offsetMs = 0
   /** Extra milliseconds of the wall clock per second of virtual time. */
   skewMsPerSecond = 0
+  /** Timers that neither ran nor were cancelled. */
+  pendingTimers = 0
   readonly #scheduler: Scheduler
   readonly #life: Life
   readonly #timerLabel: string
@@ -44,7 +46,10 @@ export class SimClock implements Clock {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    const timer = new SimTimer(run)
+    this.pendingTimers++
+    const timer = new SimTimer(run, () => {
+      this.pendingTimers--
+    })
     timer.event = this.#scheduler.after(delayMs * 1000, this.#timerLabel, () => {
       this.#life.run(() => timer.fire())
     })
@@ -60,17 +65,25 @@ export class SimClock implements Clock {
 class SimTimer implements Timer {
   event: SimEvent | undefined
   #run: (() => void) | undefined
+  readonly #settled: () => void
 
-  constructor(run: () => void) {
+  constructor(run: () => void, settled: () => void) {
     this.#run = run
+    this.#settled = settled
   }
 
   fire(): void {
-    this.#run?.()
+    const run = this.#run
+    if (run === undefined) return
+    this.#run = undefined
+    this.#settled()
+    run()
   }
 
   cancel(): void {
+    if (this.#run === undefined) return
     this.#run = undefined
+    this.#settled()
     this.event?.cancel()
   }
 }

@@ -57,6 +57,7 @@ export class SimDisk implements Disk {
   readonly #nowMs: () => number
   #tree = new SimTree()
   readonly #locks = new Set<SimNode>()
+  readonly #openPaths = new Map<SimFile, string>()
   #generation = 0
 
   constructor(options: SimDiskOptions) {
@@ -74,7 +75,19 @@ export class SimDisk implements Disk {
       existing === undefined && mode !== 'read'
         ? this.#tree.createFile(path, this.#nowMs())
         : this.#tree.file(path, 'open')
-    return new SimFile(this, path, inode, mode !== 'read')
+    const file = new SimFile(this, path, inode, mode !== 'read')
+    this.#openPaths.set(file, path)
+    return file
+  }
+
+  /** Of the process that runs, in the order of opening. */
+  openPaths(): string[] {
+    return [...this.#openPaths.values()]
+  }
+
+  /** For SimFile. */
+  closed(file: SimFile): void {
+    this.#openPaths.delete(file)
   }
 
   exists(path: string): boolean {
@@ -174,6 +187,7 @@ export class SimDisk implements Disk {
   killProcess(): void {
     this.#generation++
     this.#locks.clear()
+    this.#openPaths.clear()
   }
 
   /** The machine loses power: see `SimInode.powerLoss` and `SimTree.powerLoss` for what remains. */
@@ -354,6 +368,7 @@ class SimFile implements DiskFile {
 
   close(): void {
     this.#isClosed = true
+    this.#disk.closed(this)
   }
 
   #checkWritable(action: string): void {

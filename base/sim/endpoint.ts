@@ -54,6 +54,11 @@ export class Endpoint implements Connection {
     return this.#process.machine
   }
 
+  /** True when this end belongs to a process that has not closed it. */
+  isOf(process: SimProcess): boolean {
+    return this.#process === process && !this.#isClosed
+  }
+
   get peer(): Endpoint {
     return this.#peer!
   }
@@ -132,7 +137,7 @@ export class Endpoint implements Connection {
     while (this.#queue.length > 0 && this.#windowUsed < WINDOW_BYTES) {
       const segment = this.#takeSegment()
       this.#windowUsed += segment.length
-      this.#wire?.send(() => peer.#arrive(segment))
+      this.#wire?.send(() => peer.#arrive(segment), segment.length)
     }
     if (this.#needsDrain && this.#queuedBytes === 0) {
       this.#needsDrain = false

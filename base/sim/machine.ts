@@ -73,6 +73,8 @@ export class Links {
   latencyUs: (random: SimRandom, from: string, to: string) => number = typicalLatencyUs
   /** Of a message between nodes: a loss breaks its stream. */
   lossProbability = 0
+  /** Of each direction of each connection and stream; 0: as much as there is. */
+  bytesPerSecond = 0
   readonly random: SimRandom
   readonly #cut = new Set<string>()
   readonly #onSilence: (() => void)[] = []
@@ -165,9 +167,11 @@ export class Wire {
     return !this.#to.isPowered || this.#links.isCut(this.#from.name, this.#to.name)
   }
 
-  send(arrive: () => void): void {
+  send(arrive: () => void, sizeBytes = 0): void {
+    const { bytesPerSecond } = this.#links
     const delayUs = this.#links.drawDelayUs(this.#from.name, this.#to.name)
     this.#lastAtUs = Math.max(this.#lastAtUs, this.#scheduler.nowUs + delayUs)
+    if (bytesPerSecond > 0) this.#lastAtUs += Math.ceil((sizeBytes * 1_000_000) / bytesPerSecond)
     this.#items.push({ atUs: this.#lastAtUs, arrive })
     this.#schedule(this.#lastAtUs)
   }

@@ -74,7 +74,7 @@ export class StreamEnd implements RpcStream {
       this.close(this.#unavailable())
       return false
     }
-    this.#wire.send(() => this.#peer?.arrive(message))
+    this.#wire.send(() => this.#peer?.arrive(message), message.length)
     if (this.#windowUsed < WINDOW_BYTES) return true
     this.#needsDrain = true
     return false
@@ -95,6 +95,11 @@ export class StreamEnd implements RpcStream {
     if (this.#isClosed) return
     this.#wire.send(() => this.#peer?.close(error))
     this.close(error)
+  }
+
+  /** True when this end belongs to a process that has not closed it. */
+  isOf(process: SimProcess): boolean {
+    return this.#process === process && !this.#isClosed
   }
 
   /** Looks at the bytes only now, so that a sender who changes them is found out. */

@@ -165,6 +165,22 @@ export class SimHost {
     return this.#world
   }
 
+  /** What the running process holds: empty after a clean stop. For checkers. */
+  holdings(): string[] {
+    const process = this.#process
+    if (process === undefined || this.#world === undefined) return []
+    const { fabric, rpc } = this.#parts
+    const { pendingTimers } = this.#world.clock
+    const connections = [...fabric.endpoints].filter((end) => end.isOf(process)).length
+    const streams = [...rpc.ends].filter((end) => end.isOf(process)).length
+    return [
+      ...(pendingTimers > 0 ? [`${pendingTimers} timers`] : []),
+      ...(connections > 0 ? [`${connections} connections`] : []),
+      ...(streams > 0 ? [`${streams} streams`] : []),
+      ...this.disk.openPaths(),
+    ]
+  }
+
   get isFrozen(): boolean {
     return this.#process?.isFrozen === true
   }

@@ -49,6 +49,8 @@ export class SimNode {
   /** False: held down by a fault. */
   isWanted = true
   startFailures = 0
+  /** Counts what makes its disk forget: a new one, or damage. */
+  diskLife = 1
 
   constructor(id: number, host: SimHost) {
     this.id = id
@@ -144,7 +146,7 @@ export class SimCluster {
     return true
   }
 
-  /** Takes a node's process up, now. Nothing when it is up. */
+  /** Takes a node's process up, now. Nothing when it is up; see `stop` for one that is ending. */
   start(node: SimNode): void {
     node.isWanted = true
     if (node.host.isRunning) return
@@ -177,13 +179,23 @@ export class SimCluster {
     node.host.kill()
   }
 
+  /** kill -9, and an empty disk; it stays down until it is started. */
+  wipe(node: SimNode): void {
+    this.kill(node)
+    node.host.wipe()
+    node.diskLife++
+  }
+
   powerLoss(node: SimNode): void {
     node.isWanted = false
     this.#end(node)
     node.host.powerLoss()
   }
 
-  /** SIGTERM: what is left after `graceMs` is killed. It stays down until it is started. */
+  /**
+   * SIGTERM: what is left after `graceMs` is killed. It stays down until it is started; one that is
+   * wanted again before it has ended starts when it has.
+   */
   stop(node: SimNode, graceMs = 10_000): void {
     node.isWanted = false
     const { running, boots } = node
@@ -192,7 +204,10 @@ export class SimCluster {
       return
     }
     const end = () => {
-      if (node.boots === boots && node.host.isRunning && !node.isWanted) this.kill(node)
+      if (node.boots !== boots || !node.host.isRunning) return
+      const { isWanted } = node
+      this.kill(node)
+      if (isWanted) this.start(node)
     }
     running.stop().then(end, (error: unknown) => {
       if (error instanceof AssertionFailed) this.crashes.push(this.#crash(node, error))

@@ -4,16 +4,22 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { StorageCode } from '../../base/errors.ts'
-import type { DiskOperation, SimDisk } from '../../base/sim/disk.ts'
+import type { DiskOperation } from '../../base/sim/disk.ts'
 import type { SimRandom } from '../../base/sim/random.ts'
-import { DATA_DIRECTORY, type SimCluster, type SimNode } from './cluster.ts'
-import type { FaultName, FaultStep, Target } from './plan.ts'
+import { KAFKA_PORT, type SimCluster, type SimNode } from './cluster.ts'
+import { flipBits, makeStale, misdirect } from './damage.ts'
+import { DESTROYING, type FaultName, type FaultStep, type Target } from './plan.ts'
+import { type KeptFrames, replay } from './replays.ts'
 
 /** The clients, as far as faults reach them. */
 export interface ClientMachines {
   readonly names: readonly string[]
+  /** What they sent. */
+  readonly kept: KeptFrames
   /** Ends the client's process and starts it anew. */
   crash(name: string): void
+  /** Its machine falls silent without a word, and comes back after a while. */
+  vanish(name: string): void
 }
 
 export interface FaultParts {
@@ -31,6 +37,13 @@ const FREE_BYTES_WHEN_FULL = 2000
 /** From SIGTERM to SIGKILL. */
 const GRACE_MS = 5000
 const ROLL_LOOK_US = 500_000
+/** Of a slow node: how long it runs and stands still by turns. */
+const RUNS_US = 10_000
+const STANDS_US = 60_000
+/** What is on its way stays there when the faults end: not for long. */
+const CLOG_MAX_MS = 2000
+/** Whoever sends again what he overheard. */
+const REPLAYER = 'replayer'
 
 export class Faults {
   readonly #cluster: SimCluster
@@ -52,8 +65,7 @@ export class Faults {
   begin(step: FaultStep): string {
     const node = this.#resolve(step.target)
     // The fault atlas: what is destroyed is intact elsewhere, so that recovery is a duty.
-    const isDestroying = step.name === 'wipe' || step.name === 'flip'
-    if (isDestroying && !this.#cluster.isCovered(node)) return `${node.name} (spared)`
+    if (DESTROYING.has(step.name) && !this.#cluster.isCovered(node)) return `${node.name} (spared)`
     const undo = this.#apply(step, node)
     if (undo === undefined) return node.name
     this.#active.add(undo)
@@ -79,8 +91,7 @@ export class Faults {
     const replaced: string[] = []
     for (const node of this.#damaged) {
       if (node.running !== undefined || !node.isWanted) continue
-      this.#cluster.kill(node)
-      node.host.wipe()
+      this.#cluster.wipe(node)
       this.#cluster.start(node)
       replaced.push(node.name)
     }
@@ -183,10 +194,29 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
     return undefined
   },
   wipe: ({ cluster, node }) => {
-    cluster.kill(node)
-    node.host.wipe()
+    cluster.wipe(node)
     return () => cluster.start(node)
   },
+  'slow-node': ({ cluster, node }) => {
+    const { scheduler } = cluster.sim
+    let isOver = false
+    const stand = () => {
+      if (isOver) return
+      node.host.freeze()
+      scheduler.after(STANDS_US, 'slow node', run)
+    }
+    const run = () => {
+      node.host.thaw()
+      scheduler.after(RUNS_US, 'slow node', stand)
+    }
+    stand()
+    return () => {
+      isOver = true
+      node.host.thaw()
+    }
+  },
+  'no-descriptors': (act) =>
+    failing(act, (operation) => (operation === 'open' ? 'EMFILE' : undefined)),
   reset: ({ cluster, clients, node, random }) => {
     cluster.sim.reset(random.pick(clients.names), node.name)
     return undefined
@@ -214,6 +244,28 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
     const left = cluster.nodes.filter(() => random.chance(0.5)).map(({ name }) => name)
     const right = cluster.nodes.map(({ name }) => name).filter((name) => !left.includes(name))
     return cut(cluster, left, right, 'both')
+  },
+  bridge: ({ cluster, node, random }) => {
+    // Two halves that don't see each other; one node sees all.
+    const rest = others(cluster, node)
+    const left = rest.filter((_, index) => index % 2 === (random.chance(0.5) ? 0 : 1))
+    const right = rest.filter((name) => !left.includes(name))
+    return cut(cluster, left, right, 'both')
+  },
+  clog: ({ cluster, node, step }) => {
+    // What is sent to it arrives, all at once, when the link is free again.
+    const freeUs = cluster.sim.scheduler.nowUs + Math.min(step.forMs, CLOG_MAX_MS) * 1000
+    return withLatency(cluster, (usual, _, to) => {
+      const leftUs = to === node.name ? freeUs - cluster.sim.scheduler.nowUs : 0
+      return usual + Math.max(0, leftUs)
+    })
+  },
+  bandwidth: ({ cluster, step }) => {
+    const { links } = cluster.sim
+    links.bytesPerSecond = Math.ceil(20_000 + step.draw * 500_000)
+    return () => {
+      links.bytesPerSecond = 0
+    }
   },
   'slow-links': ({ cluster, step }) => {
     const extraUs = Math.floor(step.draw * 200_000)
@@ -247,10 +299,13 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
     }),
   'read-error': (act) => failing(act, (operation) => (operation === 'read' ? 'EIO' : undefined)),
   flip: ({ node, random, suspects, damaged }) => {
-    flipBits(node.host.disk, random)
-    suspects.add(node)
-    damaged.add(node)
-    return undefined
+    return damage({ node, suspects, damaged }, () => flipBits(node.host.disk, random))
+  },
+  'misdirected-write': ({ node, random, suspects, damaged }) => {
+    return damage({ node, suspects, damaged }, () => misdirect(node.host.disk, random))
+  },
+  'stale-read': ({ node, random, suspects, damaged }) => {
+    return damage({ node, suspects, damaged }, () => makeStale(node.host.disk, random))
   },
   'clock-jump': ({ node, step }) => {
     node.host.setClock(Math.floor((step.draw - 0.5) * 2 * 86_400_000))
@@ -277,6 +332,22 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
     clients.crash(random.pick(clients.names))
     return undefined
   },
+  'half-open': ({ clients, random }) => {
+    clients.vanish(random.pick(clients.names))
+    return undefined
+  },
+  'late-replay': ({ cluster, clients, node, random }) => {
+    const { kept } = clients
+    const frames = Array.from({ length: 1 + random.below(5) }, () => {
+      return kept.at(random.below(Math.max(1, kept.count)))
+    }).filter((frame) => frame !== undefined)
+    if (frames.length === 0) return undefined
+    const to = { host: node.name, port: KAFKA_PORT }
+    const sending = replay(cluster.clientWorld(REPLAYER).network, to, frames)
+    return () => {
+      void sending.then((connection) => connection?.destroy())
+    }
+  },
   'client-pause': ({ cluster, clients, random }) => {
     const host = cluster.sim.host(random.pick(clients.names))
     host.freeze()
@@ -288,6 +359,17 @@ const ACTIONS: Readonly<Record<FaultName, Action>> = {
       from === name || to === name ? usual + 150_000 : usual,
     )
   },
+}
+
+/** Whatever is done to the disk: the node is to prove that it is whole, and may get another. */
+function damage(
+  { node, suspects, damaged }: Pick<Act, 'node' | 'suspects' | 'damaged'>,
+  act: () => void,
+): undefined {
+  act()
+  node.diskLife++
+  suspects.add(node)
+  damaged.add(node)
 }
 
 function startAll(cluster: SimCluster): void {
@@ -340,26 +422,8 @@ function failing({ cluster, node, random, step, suspects }: Act, rule: DiskFault
   const isInData = step.draw < 0.7
   suspects.add(node)
   disk.fault = (operation, path) => {
-    if (isInData && !/\.(log|index|timeindex)$/.test(path)) return undefined
+    if (isInData && operation !== 'open' && !/\.(log|index|timeindex)$/.test(path)) return undefined
     return random.chance(chance) ? rule(operation, path) : undefined
   }
   return () => cluster.restoreDisk(node)
-}
-
-/** A few bits of a few files, wherever they are. */
-function flipBits(disk: SimDisk, random: SimRandom): void {
-  const paths = filesBelow(disk, DATA_DIRECTORY).filter((path) => disk.sizeOf(path) > 0)
-  if (paths.length === 0) return
-  for (let i = 1 + random.below(3); i > 0; i--) {
-    const path = random.pick(paths)
-    disk.flip(path, random.below(disk.sizeOf(path)))
-  }
-}
-
-export function filesBelow(disk: SimDisk, directory: string): string[] {
-  if (!disk.exists(directory)) return []
-  return disk.list(directory).flatMap(({ name, isDirectory }) => {
-    const path = `${directory}/${name}`
-    return isDirectory ? filesBelow(disk, path) : [path]
-  })
 }

@@ -44,6 +44,8 @@ export const FAULT_NAMES = [
   'rolling-restart',
   'pause',
   'stall',
+  'slow-node',
+  'no-descriptors',
   'wipe',
   'reset',
   'reset-all',
@@ -53,6 +55,9 @@ export const FAULT_NAMES = [
   'isolate',
   'isolate-one-way',
   'split',
+  'bridge',
+  'clog',
+  'bandwidth',
   'slow-links',
   'jitter',
   'loss',
@@ -62,11 +67,15 @@ export const FAULT_NAMES = [
   'sync-error',
   'read-error',
   'flip',
+  'misdirected-write',
+  'stale-read',
   'clock-jump',
   'clock-skew',
   'clock-strobe',
   'client-crash',
   'client-pause',
+  'half-open',
+  'late-replay',
   'slow-reader',
 ] as const
 
@@ -110,9 +119,17 @@ export interface PlanOptions {
   readonly faults?: readonly FaultName[]
 }
 
-const NEEDS_SEVERAL_NODES: ReadonlySet<FaultName> = new Set<FaultName>([
+/** Harm to a copy that nothing but another copy mends. */
+export const DESTROYING: ReadonlySet<FaultName> = new Set<FaultName>([
   'wipe',
   'flip',
+  'misdirected-write',
+  'stale-read',
+])
+
+const NEEDS_SEVERAL_NODES: ReadonlySet<FaultName> = new Set<FaultName>([
+  ...DESTROYING,
+  'bridge',
   'cut',
   'cut-one-way',
   'isolate',
@@ -269,12 +286,11 @@ function makeFaults(
     if (atMs >= safetyMs || kinds.length === 0) return faults
     const name = random.pick(kinds)
     const target = random.chance(0.4) ? random.pick(TARGETS) : 1 + random.below(nodes)
-    const isOnVictim = name === 'wipe' || name === 'flip'
     faults.push({
       name,
       atMs,
       forMs: Math.ceil(-Math.log(1 - random.unit()) * random.pick([100, 1000, 4000])),
-      target: isOnVictim ? victim : target,
+      target: DESTROYING.has(name) ? victim : target,
       draw: random.unit(),
     })
   }

@@ -3,6 +3,7 @@
  * all is healed, read and checked. The same plan gives the same run, to the last event.
  */
 import { hashText, SimRandom } from '../../base/sim/random.ts'
+import type { SimHost } from '../../base/sim/world.ts'
 import { createTopics } from '../../kafka/api/19-create-topics.ts'
 import { Cluster } from '../../kafka/client/cluster.ts'
 import { checkAll } from '../checkers/all.ts'
@@ -21,10 +22,11 @@ import { Faults } from './faults.ts'
 import { readEverything } from './finale.ts'
 import { runMember } from './groups.ts'
 import { runPlainProducer } from './plain-producers.ts'
-import type { Actor, ActorSpec, Plan } from './plan.ts'
+import { type Actor, type ActorSpec, DESTROYING, type FaultName, type Plan } from './plan.ts'
 import { runProducer } from './producers.ts'
 import { runReader, runWatcher } from './readers.ts'
 import { Recorder } from './recorder.ts'
+import { KeptFrames, TappedNetwork } from './replays.ts'
 import { DISKS, LATENCIES } from './shapes.ts'
 import { stray } from './strays.ts'
 import { Watch } from './watch.ts'
@@ -79,6 +81,7 @@ class SimRun {
   readonly #violations: Violation[] = []
   readonly #watch: Watch
   readonly #looks: SimRandom
+  readonly #kept = new KeptFrames()
   #isLoadOver = false
   #isCalm = false
 
@@ -104,7 +107,9 @@ class SimRun {
       random: this.#random.split('faults'),
       clients: {
         names: plan.actors.map(({ id }) => id),
-        crash: (name) => this.#crashClient(name),
+        kept: this.#kept,
+        crash: (name) => this.#endClient(name, (host) => host.kill()),
+        vanish: (name) => this.#endClient(name, (host) => host.powerLoss()),
       },
     })
   }
@@ -192,7 +197,7 @@ class SimRun {
     const { topic, partition, offset, acks, values } = send
     const plan = this.#plan
     if (acks !== -1 || offset === undefined || !this.#looks.chance(DISK_LOOK_CHANCE)) return
-    if (plan.faults.some(({ name }) => name === 'wipe' || name === 'flip')) return
+    if (plan.faults.some(({ name }) => DESTROYING.has(name))) return
     const ack = { topic, partition, from: offset, to: offset + values.length }
     const wanted = Number(plan.settings['min.insync.replicas'] ?? 1)
     const complaint = undurableAck(this.#cluster, ack, wanted)
@@ -277,18 +282,19 @@ class SimRun {
     })
   }
 
-  #crashClient(name: string): void {
+  #endClient(name: string, end: (host: SimHost) => void): void {
     const client = this.#clients.find(({ actor }) => actor.id === name)
     if (client?.context === undefined || client.ended) return
-    this.#cluster.sim.host(name).kill()
+    end(this.#cluster.sim.host(name))
     client.context = undefined
     this.#cluster.sim.scheduler.after(200_000, 'client again', () => this.#live(client))
   }
 
   #contextOf(host: string, name: string): ClientContext {
+    const world = this.#cluster.clientWorld(host)
     return new ClientContext({
       name,
-      world: this.#cluster.clientWorld(host),
+      world: { ...world, network: new TappedNetwork(world.network, this.#kept) },
       random: this.#random.split(name),
       recorder: this.#recorder,
       bootstrap: this.#cluster.bootstrap,
@@ -337,15 +343,22 @@ const RUNNERS: Readonly<Record<ActorSpec['kind'], Runner>> = {
   admin: runAdmin,
 }
 
+const MAY_END_A_NODE: ReadonlySet<FaultName> = new Set<FaultName>([
+  ...DESTROYING,
+  'write-error',
+  'sync-error',
+  'read-error',
+  'disk-full',
+  'no-descriptors',
+])
+
 /** A node may end itself when its disk fails; and only then. */
 function isExpectedCrash(error: unknown, plan: Plan): boolean {
   const name = error instanceof Error ? error.name : ''
-  const mayFail = plan.faults.some(({ name: fault }) =>
-    ['write-error', 'sync-error', 'read-error', 'disk-full', 'flip'].includes(fault),
-  )
+  const mayFail = plan.faults.some(({ name: fault }) => MAY_END_A_NODE.has(fault))
   if (mayFail && (name === 'StorageError' || name === 'CorruptionError')) return true
   // A node that refuses a damaged directory says so to the person at the keyboard.
-  return plan.faults.some(({ name: fault }) => fault === 'flip') && name === 'UserError'
+  return plan.faults.some(({ name: fault }) => DESTROYING.has(fault)) && name === 'UserError'
 }
 
 function countAcknowledged(history: readonly Entry[]): number {
