@@ -50,7 +50,12 @@ export class Housekeeping {
     if (count === 0) return
     if (count < state.segments.length) return this.#drop(count)
     // The closed ones first: on a full disk that makes the room for a roll.
-    if (count > 1) await this.#drop(count - 1)
+    if (count > 1) {
+      await this.#drop(count - 1)
+      // What was appended meanwhile is in the active one.
+      const isStill = this.#expired(nowMs, highWatermark) === state.segments.length
+      if (this.#isStopped || !isStill) return
+    }
     this.#appender().roll(nowMs)
     // The new segment says where the log goes on: its name must last before the old one goes.
     await state.syncNames()

@@ -55,9 +55,9 @@ class Bench {
     })
   }
 
-  append(count: number, padding = 0): number {
+  append(count: number, padding = 0, timestampMs = this.clock.nowMs()): number {
     const records = Array.from({ length: count }, () => ({
-      timestampMs: this.clock.nowMs(),
+      timestampMs,
       key: null,
       value: Buffer.from(`${this.next++}${'.'.repeat(padding)}`),
     }))
@@ -276,5 +276,33 @@ describe('log/partition-log', () => {
     bench.log.locate(0, EVERYTHING, plan)
     assert.equal(plan.error, 1)
     assert.equal(bench.read(bench.log.logStartOffset)[0]!.offset, bench.log.logStartOffset)
+  })
+
+  it('keeps what is appended while retention removes all that was there', async () => {
+    const bench = new Bench(7, { retentionMs: 1000 })
+    await bench.open()
+    for (let i = 0; i < 100; i++) bench.append(1, 100)
+    bench.log.write()
+    await bench.log.sync()
+    await bench.checkpoint()
+    assert.ok(bench.log.segmentCount() > 2)
+    const expired = bench.log.logEndOffset
+    const nowMs = bench.clock.nowMs() + 5000
+    let isDone = false
+    const maintained = bench.log.maintain(nowMs, expired).then(() => {
+      isDone = true
+    })
+    // Whenever something else has its turn meanwhile.
+    for (let turns = 0; !isDone && turns < 10_000; turns++) {
+      if (bench.log.logStartOffset > 0 && bench.log.logEndOffset === expired) {
+        bench.append(1, 0, nowMs)
+        bench.log.write()
+      }
+      await null
+    }
+    await maintained
+    assert.equal(bench.log.logEndOffset, expired + 1, 'one was appended meanwhile')
+    assert.ok(bench.log.logStartOffset <= expired)
+    assert.equal(bench.read(expired)[0]!.value, bench.values[expired])
   })
 })
