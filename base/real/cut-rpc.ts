@@ -1,8 +1,8 @@
 /**
  * Links to other nodes that can be cut, for `odradek chaos cut` against `odradek dev`: a wrapper
- * around the rpc of a node that loses whatever is sent to, or comes from, the addresses in a file. A
- * cut link is silent, as where packets are dropped. Invariant: a stream that lost a message breaks
- * before it delivers another one, so order and wholeness hold as on any link.
+ * around the rpc of a node that loses whatever is sent to the addresses in a file, or comes from
+ * them. A cut link is silent, as where packets are dropped. Invariant: a stream that lost a message
+ * breaks before it delivers another one, so order and wholeness hold as on any link.
  */
 import { readFileSync } from 'node:fs'
 import {
