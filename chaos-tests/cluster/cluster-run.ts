@@ -18,6 +18,7 @@ import { Recorder } from '../sim/recorder.ts'
 import type { ClusterFault, Stage } from './faults.ts'
 import type { ClientKind } from './link-mesh.ts'
 import type { LoopDisk } from './machine.ts'
+import { Deck } from './presets.ts'
 import { type ServerProcess, sleep } from './processes.ts'
 import { type ServerGroup, waitUntilWhole } from './server-group.ts'
 import { runStranger } from './stranger.ts'
@@ -43,7 +44,7 @@ export interface RunOptions {
 export interface Inflicted {
   readonly name: string
   readonly target: string
-  readonly atMs: number
+  atMs: number
   forMs: number
   /** Until every replica was in sync again, from the end of the fault. */
   wholeAfterMs?: number
@@ -94,6 +95,7 @@ export class ClusterRun {
   /** Faults until the time is over. A failure of the run itself is a fault found: it is thrown. */
   async play(): Promise<void> {
     const { minutes, faults, count } = this.#options
+    const deck = new Deck(faults, this.#random)
     const untilMs = performance.now() + minutes * 60_000
     await this.#makeTopics()
     this.#startWorkload()
@@ -102,7 +104,7 @@ export class ClusterRun {
       while (performance.now() < untilMs && this.schedule.length < count) {
         await this.#whole()
         await sleep(BETWEEN_MIN_MS + this.#random.below(BETWEEN_MAX_MS - BETWEEN_MIN_MS))
-        await this.#inflict(this.#random.pick(faults))
+        await this.#inflict(deck.draw())
       }
       await this.#whole()
       await this.#stopWorkload()
@@ -132,7 +134,7 @@ export class ClusterRun {
     try {
       await fault.inflict(this.#stage(entry, names))
     } finally {
-      entry.forMs = Math.round(recorder.nowMs - entry.atMs)
+      if (entry.forMs === 0) entry.forMs = Math.round(recorder.nowMs - entry.atMs)
       const target = names.join(', ') || 'all'
       Object.assign(entry, { target })
       const { name, atMs, forMs } = entry
@@ -153,6 +155,12 @@ export class ClusterRun {
         const node = await this.#find(target)
         names.push(`${target} (node ${nodes.indexOf(node) + 1})`)
         return node
+      },
+      begins: () => {
+        entry.atMs = this.recorder.nowMs
+      },
+      ends: () => {
+        entry.forMs = Math.round(this.recorder.nowMs - entry.atMs)
       },
       say: (what) => entry.notes.push(what),
     }

@@ -17,6 +17,7 @@ import {
   PacketFilter,
 } from './machine.ts'
 import { type ServerProcess, sleep } from './processes.ts'
+import { ABSENCE } from './progress.ts'
 
 /** What a fault may use. */
 export interface Stage {
@@ -27,7 +28,10 @@ export interface Stage {
   diskOf(node: ServerProcess): LoopDisk | undefined
   /** A node by what it does at the moment. */
   target(): Promise<ServerProcess>
-  /** Ends while the fault lasts. */
+  /** The fault begins now only, or has its effect until now; else from the call to the end. */
+  begins(): void
+  ends(): void
+  /** For the record of the run. */
   say(what: string): void
 }
 
@@ -42,6 +46,9 @@ export interface ClusterFault {
 /** Below, at and above the time after which a silent node is fenced. */
 const SILENCES_MS = [300, 1000, 2000, 5000]
 const DOWN_MAX_MS = 3000
+/** Of steady work before, and of the absence itself. */
+const STEADY_MS = 15_000
+const ABSENT_MS = 30_000
 const SLOW_MS = 3000
 const KILLS_IN_A_ROW = 4
 /** Failpoints lie within so many calls. */
@@ -61,6 +68,17 @@ const idOf = (stage: Stage, node: ServerProcess): number => stage.nodes.indexOf(
 async function killed(stage: Stage, node: ServerProcess): Promise<void> {
   await node.kill()
   await sleep(stage.random.below(DOWN_MAX_MS))
+  await node.start()
+}
+
+/** Steady work first, to compare with; the time of that is no part of the fault. */
+async function absent(stage: Stage): Promise<void> {
+  await sleep(STEADY_MS)
+  const node = await stage.target()
+  stage.begins()
+  await node.kill()
+  await sleep(ABSENT_MS)
+  stage.ends()
   await node.start()
 }
 
@@ -230,6 +248,11 @@ const TIER_0: readonly ClusterFault[] = [
     name: 'kill',
     about: 'kill -9, started again within 3 s',
     inflict: async (stage) => killed(stage, await stage.target()),
+  },
+  {
+    name: ABSENCE,
+    about: 'kill -9 after 15 s of steady work, started again 30 s later',
+    inflict: absent,
   },
   {
     name: 'kill-all',

@@ -4,6 +4,7 @@
  * run leaves a folder: what was done, the history, the logs of the nodes, and a page.
  *
  *   npm run chaos:cluster -- --minutes 5 --faults kill,pause,restart [--seed S] [--nodes N]
+ *   npm run chaos:cluster -- --preset mixes
  *   npm run chaos:cluster -- --help
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -22,7 +23,9 @@ import {
   TIER_0_NAMES,
 } from './faults.ts'
 import { ABILITIES, type Ability, cleanUp, faketimeLibrary, LoopDisk, whyNot } from './machine.ts'
+import { ABOUT_PRESETS, PRESETS, runsOf } from './presets.ts'
 import type { ServerProcess } from './processes.ts'
+import { lagging } from './progress.ts'
 import { ServerGroup } from './server-group.ts'
 
 const DISK_MEGABYTES = 768
@@ -37,8 +40,11 @@ const print = (line: string): void => {
 function help(): void {
   print('usage: npm run chaos:cluster -- [--minutes M] [--count N] [--faults NAME,...|tier0|all]')
   print('  [--seed S] [--nodes N] [--targets leader,follower,controller,coordinator,any]')
-  print('  [--groups N] [--stranger] [--out DIRECTORY]')
+  print('  [--groups N] [--stranger] [--out DIRECTORY] [--preset NAME]')
   print('--stranger: kafkajs works beside our own client\n')
+  print('A preset is a row of runs:')
+  for (const name of PRESETS) print(`  ${name.padEnd(16)} ${ABOUT_PRESETS[name]}`)
+  print('Faults:')
   const reasons = new Map(ABILITIES.map((ability) => [ability, whyNot(ability)]))
   for (const { name, about, needs } of CLUSTER_FAULTS) {
     const reason = needs === undefined ? undefined : reasons.get(needs)
@@ -49,9 +55,11 @@ function help(): void {
   }
 }
 
-function parseFlags() {
+function parseFlags(words: readonly string[]) {
   const { values } = parseArgs({
+    args: [...words],
     options: {
+      preset: { type: 'string' },
       minutes: { type: 'string', default: '1' },
       count: { type: 'string', default: '1000000' },
       faults: { type: 'string', default: 'kill,pause,restart' },
@@ -76,8 +84,11 @@ function parseFlags() {
     groups: Number(values.groups),
     hasStranger: values.stranger,
     seed,
+    out: values.out,
     folder: values.out ?? join('dist', 'chaos', `cluster-${seed}`),
     isHelp: values.help,
+    words,
+    preset: values.preset === undefined ? undefined : known(PRESETS, values.preset, 'preset'),
   }
 }
 type Flags = ReturnType<typeof parseFlags>
@@ -154,7 +165,7 @@ function leave(flags: Flags, { run, group, violations }: Outcome): void {
   const told = {
     seed,
     commit: commit(),
-    flags: process.argv.slice(2),
+    flags: flags.words,
     skipped: Object.fromEntries(flags.skipped),
     schedule: run.schedule,
     violations,
@@ -171,26 +182,38 @@ function leave(flags: Flags, { run, group, violations }: Outcome): void {
   }
 }
 
-function summary(run: ClusterRun): string {
+function recordsOf(run: ClusterRun): { batches: number; records: number } {
   const sends = entriesOf(run.recorder.entries, 'send').filter(({ outcome }) => outcome === 'ok')
   const records = sends.reduce((sum, send) => sum + send.values.length, 0)
+  return { batches: sends.length, records }
+}
+
+function summary(run: ClusterRun): string {
+  const { batches, records } = recordsOf(run)
   const counts = new Map<string, number>()
   for (const { name } of run.schedule) counts.set(name, (counts.get(name) ?? 0) + 1)
   const faults = [...counts].map(([name, count]) => `${count} x ${name}`).join(', ')
   const wholeMs = run.schedule.map(({ wholeAfterMs }) => wholeAfterMs ?? 0)
   const longest = Math.max(0, ...wholeMs)
   return (
-    `${faults}; ${records} records acknowledged in ${sends.length} batches; ` +
+    `${faults}; ${records} records acknowledged in ${batches} batches; ` +
     `whole again after ${longest} ms at most`
   )
 }
 
-async function main(flags: Flags): Promise<number> {
-  for (const [name, reason] of flags.skipped) print(`skipped ${name}: ${reason}`)
-  if (flags.faults.length === 0) {
-    print('0 passed, 0 failed, 1 skipped')
-    return 0
-  }
+/** Told after each fault: when, how many records so far, what it was. */
+function progressLine(run: ClusterRun, line: string): string {
+  const seconds = `${(run.recorder.nowMs / 1000).toFixed(0)} s`.padStart(6)
+  return `${seconds} ${String(recordsOf(run).records).padStart(8)} records · ${line}`
+}
+
+interface Played {
+  readonly violations: readonly Violation[]
+  readonly records: number
+  readonly faults: number
+}
+
+async function play(flags: Flags): Promise<Played> {
   const group = await ServerGroup.prepare({
     count: flags.nodes,
     peer: 'odradek',
@@ -198,16 +221,19 @@ async function main(flags: Flags): Promise<number> {
     environmentOf: environmentFor(flags.faults),
   })
   const names = flags.faults.map(({ name }) => name).join(', ')
-  print(`seed ${flags.seed}, ${flags.nodes} nodes, ${flags.minutes} min of ${names}`)
+  print(`seed ${flags.seed}, ${flags.nodes} nodes, ${flags.minutes} min at most of ${names}`)
   const violations: Violation[] = []
   try {
     const disks = makeDisks(group, flags)
     await group.start()
-    const onProgress = (line: string) => print(`  ${line}`)
-    const run = new ClusterRun(group, { ...flags, disks, onProgress })
+    const onProgress = (line: string) => print(progressLine(run, line))
+    const run: ClusterRun = new ClusterRun(group, { ...flags, disks, onProgress })
     try {
       await run.play()
       violations.push(...checkAll(run.recorder.entries))
+      const { sentence, violations: late } = lagging(run.recorder.entries)
+      if (sentence !== '') print(sentence)
+      violations.push(...late)
     } catch (error) {
       const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
       violations.push({ checker: 'run', message })
@@ -215,17 +241,54 @@ async function main(flags: Flags): Promise<number> {
     print(summary(run))
     leave(flags, { run, group, violations })
     await run.close()
+    for (const { checker, message } of violations.slice(0, SHOWN)) {
+      print(`FAIL seed ${flags.seed} ${checker}: ${message}`)
+    }
+    print(join(flags.folder, 'report.html'))
+    return { violations, records: recordsOf(run).records, faults: run.schedule.length }
   } finally {
     await Promise.all(group.nodes.map((node) => node.kill()))
     cleanUp()
     await group.remove()
   }
-  for (const { checker, message } of violations.slice(0, SHOWN)) {
-    print(`FAIL seed ${flags.seed} ${checker}: ${message}`)
+}
+
+/** The runs of a preset, or the one that the flags tell. */
+function runs(flags: Flags): Flags[] {
+  const { preset, seed, words } = flags
+  if (preset === undefined) return [flags]
+  const all = new Map(CLUSTER_FAULTS.map((fault) => [fault.name, fault.needs]))
+  const reasons = new Map(ABILITIES.map((ability) => [ability, whyNot(ability)]))
+  const canDo = (name: string) => {
+    const needs = all.get(name)
+    return needs === undefined || reasons.get(needs) === undefined
   }
-  print(`${join(flags.folder, 'report.html')}`)
-  print(violations.length === 0 ? '1 passed, 0 failed' : '0 passed, 1 failed')
-  return violations.length === 0 ? 0 : 1
+  return runsOf(preset, seed, canDo).map((first, at) => {
+    const own = parseFlags([...first, ...words, '--seed', String(seed + at)])
+    // A folder for each run.
+    return { ...own, folder: own.out === undefined ? own.folder : join(own.out, `run-${at + 1}`) }
+  })
+}
+
+async function main(all: readonly Flags[]): Promise<number> {
+  const count = { passed: 0, failed: 0, skipped: 0, records: 0, faults: 0 }
+  for (const flags of all) {
+    for (const [name, reason] of flags.skipped) print(`skipped ${name}: ${reason}`)
+    if (flags.faults.length === 0) {
+      count.skipped++
+      continue
+    }
+    const { violations, records, faults } = await play(flags)
+    count.records += records
+    count.faults += faults
+    if (violations.length === 0) count.passed++
+    else count.failed++
+  }
+  const { passed, failed, skipped, records, faults } = count
+  if (all.length > 1) print(`${faults} faults, ${records} records acknowledged`)
+  const left = skipped === 0 ? '' : `, ${skipped} skipped`
+  print(`${passed} passed, ${failed} failed${left}`)
+  return failed === 0 ? 0 : 1
 }
 
 /** The same program in a network namespace of its own, which ends with it. */
@@ -240,11 +303,12 @@ async function inside(): Promise<number> {
   return await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)))
 }
 
-const flags = parseFlags()
+const flags = parseFlags(process.argv.slice(2))
 if (flags.isHelp) help()
 else {
-  const needsNamespace = flags.faults.some(({ needs }) => needs === 'packets')
+  const all = runs(flags)
+  const needsNamespace = all.some(({ faults }) => faults.some(({ needs }) => needs === 'packets'))
   if (needsNamespace && process.env[INSIDE] === undefined) process.exit(await inside())
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
-  process.exit(await main(flags))
+  process.exit(await main(all))
 }
