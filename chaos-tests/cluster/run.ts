@@ -253,6 +253,12 @@ async function play(flags: Flags): Promise<Played> {
   }
 }
 
+function notStarted(error: unknown): Played {
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  print(`FAIL the run did not begin: ${message}`)
+  return { violations: [{ checker: 'run', message }], records: 0, faults: 0 }
+}
+
 /** The runs of a preset, or the one that the flags tell. */
 function runs(flags: Flags): Flags[] {
   const { preset, seed, words } = flags
@@ -278,7 +284,7 @@ async function main(all: readonly Flags[]): Promise<number> {
       count.skipped++
       continue
     }
-    const { violations, records, faults } = await play(flags)
+    const { violations, records, faults } = await play(flags).catch(notStarted)
     count.records += records
     count.faults += faults
     if (violations.length === 0) count.passed++

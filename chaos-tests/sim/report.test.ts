@@ -29,9 +29,11 @@ describe('chaos-tests/sim/report', () => {
         { op: 'leader', scope: 'raft', epoch: 1, node: 1, atMs: 0 },
         { op: 'leader', scope: 'raft', epoch: 2, node: 2, atMs: 900 },
       ],
-      violations: [{ checker: 'lost-write', message: 'a & b' }],
+      violations: [{ checker: 'lost-write', message: 'a & b of t<1>-0' }],
     })
-    assert.match(page, /<b>lost-write<\/b> a &amp; b/)
+    assert.match(page, /<b>lost-write<\/b> a &amp; b of t&lt;1&gt;-0/)
+    assert.match(page, /Operations concerned[\s\S]*"offset":4/)
+    assert.match(page, /<polyline stroke="#d9534f" points="[\d., ]+"/)
     assert.match(page, /kill of n1, 500 ms, for 2000 ms/)
     assert.match(page, /node 2 leads raft in epoch 2 since 900 ms/)
     assert.match(page, /<td>t&lt;1&gt;-0<\/td><td>2500<\/td><td>400<\/td>/)

@@ -1,7 +1,9 @@
 /**
- * One page about a run that needs no network: what was broken, when faults were, who led, how many
- * records were acknowledged, and the longest time without one for each partition.
+ * One page about a run that needs no network: what was broken and which operations are concerned,
+ * when faults were, who led, how many records were acknowledged and how quickly, and the longest
+ * time without one for each partition.
  */
+
 import {
   entriesOf,
   type Fault,
@@ -10,6 +12,7 @@ import {
   type Send,
   type Violation,
 } from '../checkers/history.ts'
+import { concerned } from './concerned.ts'
 
 const WIDTH = 1100
 const LEFT = 150
@@ -17,6 +20,9 @@ const ROW = 14
 const BUCKET_MS = 250
 const RATE_HEIGHT = 90
 const GAPS_SHOWN = 20
+const LATENCY_BUCKET_MS = 1000
+const SHARES = [0.5, 0.99, 1]
+const COLORS = ['#5cb85c', '#f0ad4e', '#d9534f']
 
 export interface ReportOptions {
   readonly title: string
@@ -37,15 +43,30 @@ svg text { font: 11px system-ui, sans-serif; fill: #333 }
 li { white-space: pre-wrap; margin-bottom: 4px }
 td, th { padding: 2px 12px 2px 0; text-align: left }
 .fault { fill: #d9534f; opacity: 0.7 } .leads { fill: #337ab7 } .rate { fill: #5cb85c }
+polyline { fill: none; stroke-width: 1.5 } pre { font: 12px ui-monospace, monospace }
 </style></head><body>
 <h1>${asText(title)}</h1>
 <ul>${list || '<li>Every promise was kept.</li>'}</ul>
+${concernedOf(history, violations)}
 <h2>Faults</h2>${page.faults()}
 <h2>Leaders</h2>${page.leaders()}
 <h2>Acknowledged records, each ${BUCKET_MS} ms</h2>${page.rate()}
+<h2>Milliseconds until the acknowledgement: median, 99 %, longest, each ${LATENCY_BUCKET_MS} ms</h2>
+${page.latency()}
 <h2>Longest time without an acknowledgement</h2>${page.gaps()}
 </body></html>
 `
+}
+
+/** The operations that the sentences about a failure speak of. */
+function concernedOf(history: History, violations: readonly Violation[]): string {
+  const parts = violations.flatMap((violation) => {
+    const entries = concerned(history, violation)
+    if (entries.length === 0) return []
+    const lines = entries.map((entry) => asText(JSON.stringify(entry))).join('\n')
+    return [`<h3>${asText(violation.message)}</h3><pre>${lines}</pre>`]
+  })
+  return parts.length === 0 ? '' : `<h2>Operations concerned</h2>${parts.join('\n')}`
 }
 
 class Page {
@@ -103,6 +124,31 @@ class Page {
     })
     const label = `<text x="0" y="12">at most ${most}</text>`
     return svg(RATE_HEIGHT, label + bars.join(''))
+  }
+
+  /** On a scale of powers of ten: a failover beside a normal answer. */
+  latency(): string {
+    const buckets: number[][] = []
+    for (const { startMs, endMs } of this.#acked) {
+      const bucket = Math.floor(endMs! / LATENCY_BUCKET_MS)
+      buckets[bucket] ??= []
+      buckets[bucket].push(endMs! - startMs)
+    }
+    const most = buckets.reduce((high, row) => row.reduce((a, b) => Math.max(a, b), high), 1)
+    const scale = Math.log10(1 + most)
+    const y = (ms: number) => round(RATE_HEIGHT * (1 - Math.log10(1 + ms) / scale))
+    const sorted = buckets.map((row) => row.toSorted((a, b) => a - b))
+    const lines = SHARES.map((share, at) => {
+      // Seconds without an answer have no point: the line goes straight over them.
+      const points = sorted.flatMap((row, bucket) => {
+        const x = this.#x(Math.min(this.#endMs, (bucket + 0.5) * LATENCY_BUCKET_MS))
+        const ms = row[Math.ceil(share * row.length) - 1]!
+        return [`${round(x)},${y(ms)}`]
+      })
+      return `<polyline stroke="${COLORS[at]}" points="${points.join(' ')}"/>`
+    })
+    const label = `<text x="0" y="12">at most ${round(most)} ms</text>`
+    return svg(RATE_HEIGHT, label + lines.join(''))
   }
 
   gaps(): string {
