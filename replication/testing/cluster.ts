@@ -265,7 +265,9 @@ export class TestCluster {
     this.options = options
     this.world = new SimWorld(options.seed)
     this.controller = new TestController(this.world)
-    this.config = { ...DEFAULT_LOG_CONFIG, fileDeleteDelayMs: 10, ...options.config }
+    // A full disk calls for maintenance, and records of a test may be old.
+    const kept = { ...DEFAULT_LOG_CONFIG, retentionMs: -1 }
+    this.config = { ...kept, fileDeleteDelayMs: 10, ...options.config }
     for (let nodeId = 0; nodeId < (options.nodes ?? 3); nodeId++) {
       const node = new TestNode(this, nodeId)
       this.nodes.push(node)
