@@ -14,6 +14,7 @@ import { temporaryDirectory } from '../cluster/processes.ts'
 import { ServerGroup } from '../cluster/server-group.ts'
 import type { CrossSource, DriverLine } from './driver.ts'
 import { print, Report } from './report.ts'
+import { runSuite, SUITES } from './suites/run-suite.ts'
 import {
   COMPAT_SOURCES,
   prepareGo,
@@ -33,7 +34,9 @@ const HELP = `npm run interop -- [flags]
   --only NAME,NAME        some clients: CLIENTS
   --fast                  leave out the stories of groups, which wait for session time-outs
   --transactions refused|supported   what to expect of a transactional id
-  --jobs N                drivers at once (3)`
+  --jobs N                drivers at once (3)
+  --suite NAME --checkout DIRECTORY   the client's own test suite instead: SUITES
+  --filter TEXT           part of that suite, in the words of its runner`
 const DRIVER_LIMIT_MS = 5 * 60_000
 const BASE_TIMESTAMP_MS = Date.now() - 3_600_000
 
@@ -213,11 +216,15 @@ function parseFlags() {
       fast: { type: 'boolean' },
       transactions: { type: 'string' },
       jobs: { type: 'string', default: '3' },
+      suite: { type: 'string' },
+      checkout: { type: 'string' },
+      filter: { type: 'string' },
       help: { type: 'boolean' },
     },
   })
   if (values.help === true) {
-    print(HELP.replace('CLIENTS', CLIENTS.map((client) => client.name).join(',')))
+    const help = HELP.replace('CLIENTS', CLIENTS.map((client) => client.name).join(','))
+    print(help.replace('SUITES', SUITES.map((suite) => suite.name).join(', ')))
     process.exit(0)
   }
   const names = values.only?.split(',')
@@ -232,6 +239,11 @@ function parseFlags() {
 async function main(): Promise<void> {
   const flags = parseFlags()
   const isKafka = flags.peer === 'kafka'
+  if (flags.suite !== undefined) {
+    const { suite, checkout = '.', filter } = flags
+    const peer = isKafka ? 'kafka' : 'odradek'
+    process.exit(await runSuite({ suite, checkout, nodes: Number(flags.nodes), peer, filter }))
+  }
   const logDirectory = temporaryDirectory('interop')
   const kafkaLibs = isKafka ? await prepareKafkaLibs() : undefined
   const count = Number(flags.nodes)
