@@ -28,7 +28,7 @@ class Pages implements AdminSource {
   topic = (name: string) => (name === 'a/b' ? { name } : undefined)
   groups = () => []
   group = (name: string) => (name === 'g' ? { name } : undefined)
-  throughput = () => ({})
+  throughput = () => Promise.resolve({})
   config = () => ({})
   readonly drains: number[] = []
   drain(timeoutMs: number) {

@@ -29,7 +29,8 @@ export interface AdminSource {
   topic(name: string): unknown | undefined
   groups(): unknown
   group(name: string): unknown | undefined
-  throughput(): unknown
+  /** Of the whole cluster. */
+  throughput(): Promise<unknown>
   config(): unknown
   /** Moves all that the node leads to others; false when that was not done in time. */
   drain(timeoutMs: number): Promise<boolean>
@@ -228,7 +229,7 @@ export class AdminServer {
       case '/api/v1/groups':
         return json(200, source.groups())
       case '/api/v1/throughput':
-        return json(200, source.throughput())
+        return source.throughput().then((found) => json(200, found))
       case '/api/v1/config':
         return json(200, source.config())
       default:

@@ -13,9 +13,11 @@ import { Turn } from '../base/turn.ts'
 import type { World } from '../base/world.ts'
 import { KafkaServer } from '../kafka/server/listener.ts'
 import { LogStore } from '../log/store.ts'
+import { CLUSTER_THROUGHPUT } from '../proto/methods.ts'
 import type { RaftProbe } from '../raft/probe.ts'
 import { ReplicationProbe } from '../replication/probe.ts'
 import { NodeBroker } from './broker.ts'
+import { ClusterThroughput } from './cluster-throughput.ts'
 import { topicLogConfig } from './config/topic-log-config.ts'
 import type { Settings } from './config.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
@@ -68,7 +70,8 @@ export class Node {
   readonly server: KafkaServer
   readonly store: LogStore
   readonly replicationProbe = new ReplicationProbe()
-  readonly throughput: ThroughputMeter
+  readonly throughput: ClusterThroughput
+  readonly #meter: ThroughputMeter
   state: NodeState = 'starting'
   readonly #parts: NodeParts
   #isSampling = true
@@ -82,7 +85,13 @@ export class Node {
     this.settings = settings
     this.identity = identity
     this.store = store
-    this.throughput = new ThroughputMeter(nodeId)
+    this.#meter = new ThroughputMeter(nodeId)
+    this.throughput = new ClusterThroughput({
+      self: links.self,
+      meter: this.#meter,
+      image: () => quorum.image,
+      peer: (id) => links.mesh.peer(id),
+    })
     const turn = new Turn(clock)
     const current = () => links.settings()
     const brokerEpoch = () => links.brokerEpoch(quorum.image)
@@ -247,6 +256,9 @@ export class Node {
     for (let i = 0; i < waiting.length; i++) this.#apply(waiting[i]!.image, waiting[i]!.delta)
     isHosted = true
     links.serveReplicas(partitions)
+    links.mesh.server.routeCall(CLUSTER_THROUGHPUT, (request, identity) =>
+      this.throughput.answer(request, identity),
+    )
     links.endpoints = await listen(this.server, settings)
     await links.session.start()
     await partitions.settled()
@@ -312,7 +324,7 @@ export class Node {
   #sample(): void {
     const { clock } = this.#parts.world
     const led = [...this.partitions.all()].filter((partition) => partition.isLeader)
-    this.throughput.sample(led, clock.monotonicMs(), clock.nowMs())
+    this.#meter.sample(led, clock.monotonicMs(), clock.nowMs())
     clock.after(SAMPLE_MS, () => {
       if (this.#isSampling) this.#sample()
     })

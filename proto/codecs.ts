@@ -9,6 +9,8 @@ import type {
   SessionResponse,
   StatusRequest,
   StatusResponse,
+  ThroughputRequest,
+  ThroughputResponse,
 } from './generated/messages.ts'
 import { definitions } from './load.ts'
 
@@ -32,6 +34,8 @@ export const forwardRequest = codec<ForwardRequest>('ForwardRequest')
 export const forwardResponse = codec<ForwardResponse>('ForwardResponse')
 export const statusRequest = codec<StatusRequest>('StatusRequest')
 export const statusResponse = codec<StatusResponse>('StatusResponse')
+export const throughputRequest = codec<ThroughputRequest>('ThroughputRequest')
+export const throughputResponse = codec<ThroughputResponse>('ThroughputResponse')
 
 interface Serializers {
   serialize(message: object): Buffer

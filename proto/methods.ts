@@ -6,6 +6,7 @@ export const CLUSTER_PULSE = 'cluster/pulse'
 export const CLUSTER_SESSION = 'cluster/session'
 export const CLUSTER_FORWARD = 'cluster/forward'
 export const CLUSTER_STATUS = 'cluster/status'
+export const CLUSTER_THROUGHPUT = 'cluster/throughput'
 
 export interface RpcMethod {
   readonly name: string
@@ -22,6 +23,7 @@ export const METHODS: readonly RpcMethod[] = [
   { name: CLUSTER_SESSION, isStream: true },
   { name: CLUSTER_FORWARD, isStream: false },
   { name: CLUSTER_STATUS, isStream: false },
+  { name: CLUSTER_THROUGHPUT, isStream: false },
 ]
 
 /** 'raft/exchange' is '/odradek.Raft/Exchange'. */

@@ -13,6 +13,7 @@ const SCALARS: Readonly<Record<string, string>> = {
   TYPE_INT64: 'number',
   TYPE_UINT32: 'number',
   TYPE_UINT64: 'number',
+  TYPE_DOUBLE: 'number',
   TYPE_BOOL: 'boolean',
   TYPE_STRING: 'string',
   TYPE_BYTES: 'Buffer',

@@ -208,3 +208,20 @@ export interface StatusResponse {
   readonly logEndOffset: number
   readonly uptimeMs: number
 }
+
+export interface ThroughputRequest {
+  readonly hello: Hello | null
+}
+
+export interface ThroughputResponse {
+  readonly hello: Hello | null
+  readonly partitions: readonly PartitionRate[]
+  readonly history: readonly number[]
+}
+
+export interface PartitionRate {
+  readonly topic: string
+  readonly partition: number
+  readonly recordsPerSecond: number
+  readonly bytesPerSecond: number
+}
