@@ -406,6 +406,33 @@ describe('replication', () => {
     })
   }
 
+  it('moves a sole replica: the old leader has a lease by then, and the new one waits for its end', async () => {
+    const cluster = await TestCluster.start({ seed: 44, nodes: 2 })
+    cluster.controller.reassign(0, [0])
+    const before = await cluster.settled()
+    assert.equal(await acked(cluster, send(before, ['a'])), 0)
+    cluster.controller.reassign(0, [0, 1])
+    await cluster.world.runUntil(() => cluster.controller.partitions[0]!.isr.length === 2, 2000)
+    await cluster.settled()
+    const { clock } = cluster.node(1).world
+    cluster.leaseMs = 2000
+    cluster.leaseUntilMs = cluster.node(0).world.clock.monotonicMs() + 1000
+    cluster.controller.deaf.add(0)
+    cluster.controller.finishMove(0, 1)
+    const next = cluster.node(1).partition()
+    await cluster.world.runUntil(() => next.isLeader, 1000)
+    assert.deepEqual(next.replicas, [1])
+    const sent = send(next, ['b'], clock.monotonicMs() + 60_000)
+    let wasSure = false
+    for (let ms = 0; ms < 2500; ms += 10) {
+      await cluster.run(10)
+      wasSure ||= before.isLeader && before.holdsLease
+      assert.ok(next.highWatermark === 1 || !before.holdsLease, `both answer at ${ms} ms`)
+    }
+    assert.ok(wasSure, 'the old one went on for a while')
+    assert.deepEqual([sent.ack, next.highWatermark], [0, 2])
+  })
+
   it('expires what waits too long, and the record may still be committed', async () => {
     const cluster = await TestCluster.start({ seed: 18, lagMaxMs: 100_000 })
     cluster.world.links.cut('n0', 'n2')

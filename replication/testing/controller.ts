@@ -33,6 +33,8 @@ export class TestController {
   isReachable = true
   /** Requests that were made, but whose answer is lost. */
   losesAnswers = false
+  /** Nodes that hear nothing. */
+  readonly deaf = new Set<number>()
   proposals: IsrChange[] = []
   readonly #world: SimWorld
   readonly #nodes = new Map<number, ControllerNode>()
@@ -123,6 +125,12 @@ export class TestController {
     this.#change(index, { replicas, isr: isr.filter((id) => replicas.includes(id)) })
   }
 
+  /** The end of a reassignment to one node: it leads, and nobody else is a replica. */
+  finishMove(index: number, nodeId: number): void {
+    assert(this.partitions[index]!.isr.includes(nodeId), 'who takes over has all')
+    this.#change(index, { leaderId: nodeId, replicas: [nodeId], isr: [nodeId] })
+  }
+
   alterPartition(change: IsrChange): Promise<IsrVerdict> {
     return new Promise((resolve) => {
       this.#later(() => {
@@ -170,6 +178,7 @@ export class TestController {
 
   /** In order for each node. */
   #tellOne(nodeId: number, index: number): void {
+    if (this.deaf.has(nodeId)) return
     const node = this.#nodes.get(nodeId)!
     const leadership = this.partitions[index]!
     const { boots } = node
