@@ -19,6 +19,7 @@ import { Partition } from '../replication/partition.ts'
 import type { ReplicationProbe } from '../replication/probe.ts'
 import type { PartitionParts } from '../replication/role.ts'
 import { ReplicaService } from '../replication/service.ts'
+import { TailMemory } from '../replication/tail.ts'
 import type { ReplicaTransport } from '../replication/transport.ts'
 import { HostedTopic } from './hosted-topic.ts'
 import type { MetadataDelta } from './metadata/apply.ts'
@@ -128,6 +129,7 @@ export class Partitions implements DataPort {
       logger: parts.logger,
       probe: parts.probe,
       isr: new ControllerIsr({ nodeId, clock, logger, controller, brokerEpoch }),
+      tails: new TailMemory(),
       lagMaxMs: () => parts.lagMaxMs(),
       ...(parts.leaseUntilMs && { leaseUntilMs: () => parts.leaseUntilMs!() }),
       ...(parts.leaseMs && { leaseMs: () => parts.leaseMs!() }),

@@ -10,7 +10,6 @@
  */
 import { assert } from '../base/assert.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
-import type { Flushable } from '../base/turn.ts'
 import { attributesAt, CODEC_MASK } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog } from '../log/partition-log.ts'
 import { type Admission, type Admitting, admit, checkEpochs, endOfEpoch } from './admission.ts'
@@ -40,14 +39,19 @@ import {
   type PartitionParts,
   type ProduceOptions,
 } from './role.ts'
+import { SyncLoop, type SyncOwner } from './sync-loop.ts'
+import { LogTail } from './tail.ts'
 import { type AckWaiter, AckWaiters } from './waiters.ts'
 
 /** A controller that is being replaced answers nobody for a while: that alone proves nothing. */
 const FORGOTTEN_AFTER_MS = 3000
 
-export class Partition extends ReadableReplica implements Flushable, Led {
+export class Partition extends ReadableReplica implements SyncOwner, Led {
   queued = false
   minInsyncReplicas: number
+  /** What it has appended last, as a leader with followers. */
+  readonly tail: LogTail
+  readonly #syncs: SyncLoop
   readonly #nodeId: number
   readonly #parts: PartitionParts
   readonly #replicated = new AckWaiters()
@@ -70,7 +74,6 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   #leaderWatermark = 0
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
-  #isSyncing = false
   #isUnderMin = false
   /** The log has records of epochs that have not been: their headers are damaged. */
   #isUnfit = false
@@ -98,6 +101,8 @@ export class Partition extends ReadableReplica implements Flushable, Led {
       options.log.logEndOffset,
     )
     this.#impairment = new Impairment(options, options.parts)
+    this.#syncs = new SyncLoop(this, options.parts.turn)
+    this.tail = new LogTail(options.parts.tails)
     for (const { fromOffset } of options.log.damage) this.#impairment.note(fromOffset)
     this.#context = { leaderEpoch: -1, nowMs: 0, origin: 'client', allowsZstd: true }
   }
@@ -202,6 +207,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   #changeRole(): void {
     const before = this.#leader
     this.#leader = undefined
+    this.tail.clear()
     before?.end(NOT_LEADER_OR_FOLLOWER)
     // While the log is being cut nobody can say where it ends: the role begins after that.
     if (this.#leadership.leaderId === this.#nodeId && this.#cutting === 0) this.#startLeading()
@@ -349,9 +355,19 @@ export class Partition extends ReadableReplica implements Flushable, Led {
       return
     }
     this.batchesIn[attributesAt(source, start) & CODEC_MASK]!++
+    this.#keepTail(source, start, end, outcome)
     this.recordsIn += outcome.recordCount
     this.bytesIn += outcome.sizeBytes
     if (!this.queued) this.#parts.turn.stores(this)
+  }
+
+  /** Followers will want it at the end of this turn. */
+  #keepTail(source: Buffer, start: number, end: number, outcome: AppendOutcome): void {
+    if (this.#leadership.replicas.length === 1 || outcome.isRewritten) return
+    assert(end - start === outcome.sizeBytes, 'what was handed in is in the log')
+    const { firstOffset, lastOffset } = outcome
+    const { leaderEpoch } = this.#context
+    this.tail.append(source, start, end, { firstOffset, lastOffset, leaderEpoch })
   }
 
   /** 0, or the error with which an append would end now. */
@@ -412,7 +428,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
     this.#write()
     if (this.#failure !== undefined) return
     if (this.#written.size > 0) this.#written.release(this.log.writtenOffset)
-    this.#startSync()
+    this.#syncs.start()
     if (this.#leader !== undefined) this.#advance(this.#leader)
     else this.#follow()
   }
@@ -427,6 +443,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
         return
       }
       // The disk is full: what was gathered in this turn is gone from the log again.
+      this.tail.clear()
       this.#onFull()
       this.#written.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#replicated.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
@@ -442,22 +459,8 @@ export class Partition extends ReadableReplica implements Flushable, Led {
     void this.#parts.onImpairment(this, 'full')
   }
 
-  #startSync(): void {
-    const log = this.log
-    if (this.#isSyncing || log.config.flush !== 'group' || log.syncedOffset >= log.writtenOffset) {
-      return
-    }
-    this.#isSyncing = true
-    log.sync().then(
-      () => {
-        this.#isSyncing = false
-        if (!this.#isClosed) this.#parts.turn.stores(this)
-      },
-      (error: unknown) => {
-        this.#isSyncing = false
-        if (!this.#isClosed) this.#fail(error)
-      },
-    )
+  onSyncFailed(error: unknown): void {
+    this.#fail(error)
   }
 
   /** Where this replica stands, as far as its topic's durability asks. */
@@ -722,6 +725,8 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#syncs.close()
+    this.tail.clear()
     const leader = this.#leader
     this.#leader = undefined
     leader?.end(NOT_LEADER_OR_FOLLOWER)
@@ -733,6 +738,7 @@ export class Partition extends ReadableReplica implements Flushable, Led {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return
     this.#failure = error
+    this.tail.clear()
     this.#parts.probe.failedReplicas++
     this.#parts.logger.error('A replica is out of service: its storage failed.', {
       topic: this.topic,

@@ -12,6 +12,8 @@ export class ReplicationProbe {
   /** As leader: bytes of records and messages sent to followers. */
   sentBytes = 0
   sentMessages = 0
+  /** Of records that were sent from memory. */
+  sentTailBytes = 0
   /** As follower. */
   receivedBytes = 0
   receivedMessages = 0

@@ -5,6 +5,7 @@ import type { Turn } from '../base/turn.ts'
 import type { IsrPort } from './isr.ts'
 import type { Partition } from './partition.ts'
 import type { ReplicationProbe } from './probe.ts'
+import type { TailMemory } from './tail.ts'
 
 /** Who leads, as the metadata image says. */
 export interface Leadership {
@@ -43,6 +44,8 @@ export interface PartitionParts {
   readonly logger: Logger
   readonly probe: ReplicationProbe
   readonly isr: IsrPort
+  /** Of all replicas of the node. */
+  readonly tails: TailMemory
   /** `replica.lag.time.max.ms`. */
   lagMaxMs(): number
   /**

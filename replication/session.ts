@@ -303,20 +303,23 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       subscription.isQueued = false
       if (subscription.isOver) continue
       if (row === this.#behind && this.#isHeldBack(subscription)) continue
-      if (!this.#locate(subscription)) continue
+      const shareBytes = Math.min(SHARE_BYTES, room - recordBytes)
+      let wantedBytes = this.#tailBytes(subscription, shareBytes)
+      const isInTail = wantedBytes > 0
       const { plan } = subscription
-      const wantedBytes = Math.max(
-        Math.min(plan.availableBytes, SHARE_BYTES, room - recordBytes),
-        plan.firstBatchBytes,
-      )
+      if (!isInTail) {
+        if (!this.#locate(subscription)) continue
+        wantedBytes = Math.max(Math.min(plan.availableBytes, shareBytes), plan.firstBatchBytes)
+      }
       if (recordBytes > 0 && recordBytes + wantedBytes > room) {
         this.#putBack(subscription, row)
         break
       }
-      if (plan.isCold) {
+      if (!isInTail && plan.isCold) {
         this.#readCold(subscription, row)
         continue
       }
+      subscription.isInTail = isInTail
       this.#chosen.push(subscription)
       this.#wanted.push(wantedBytes)
       recordBytes += wantedBytes
@@ -341,6 +344,13 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #putBack(subscription: Subscription, row: Row): void {
     subscription.isQueued = true
     row.push(subscription)
+  }
+
+  /** What may be sent from memory. */
+  #tailBytes({ partition, nextOffset }: Subscription, limitBytes: number): number {
+    const { log, tail } = partition
+    if (nextOffset < log.logStartOffset || nextOffset >= log.writtenOffset) return 0
+    return tail.bytesFrom(nextOffset, log.writtenOffset, limitBytes)
   }
 
   /** False when there is nothing to send, or nothing that can be read. */
@@ -395,7 +405,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   #copy(subscription: Subscription, wantedBytes: number, message: Buffer, at: number): number {
     const { partition, plan } = subscription
     const start = at + DATA_HEADER_BYTES
-    let copied = this.#copyRecent(subscription, wantedBytes, message, start)
+    let copied = this.#copyFromMemory(subscription, wantedBytes, message, start)
     try {
       if (copied === 0)
         copied = partition.log.copy(plan, partition.log.writtenOffset, message, start, wantedBytes)
@@ -409,7 +419,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       return 0
     }
     assert(plan.nextOffset > subscription.nextOffset, 'what is sent leads on')
-    if (copied >= RECENT_BYTES && partition.replicas.length > 2) {
+    if (copied >= RECENT_BYTES && partition.replicas.length > 2 && !subscription.isInTail) {
       const { nextOffset: offset } = subscription
       const { nextOffset } = plan
       const recent = { offset, nextOffset, buffer: message, start, end: start + copied }
@@ -418,6 +428,21 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     subscription.nextOffset = plan.nextOffset
     this.#writeHeader(subscription, message, at, copied)
     return DATA_HEADER_BYTES + copied
+  }
+
+  #copyFromMemory(
+    subscription: Subscription,
+    wantedBytes: number,
+    message: Buffer,
+    start: number,
+  ): number {
+    if (!subscription.isInTail) {
+      return this.#copyRecent(subscription, wantedBytes, message, start)
+    }
+    const { partition, plan, nextOffset } = subscription
+    plan.nextOffset = partition.tail.copy(nextOffset, wantedBytes, message, start)
+    this.#parts.probe.sentTailBytes += wantedBytes
+    return wantedBytes
   }
 
   /** What another follower was just sent is not read and checked again. */

@@ -27,6 +27,8 @@ export class Subscription implements Feed {
   /** It stands in a row of the stream. */
   isQueued = false
   isWatermarkQueued = false
+  /** Its share of the message that is being made is in memory. */
+  isInTail = false
   /** Its records are being read from the device. */
   isReading = false
   isOver = false

@@ -12,6 +12,7 @@ import { Partition } from '../partition.ts'
 import { ReplicationProbe } from '../probe.ts'
 import type { Leadership } from '../role.ts'
 import { ReplicaService } from '../service.ts'
+import { TailMemory } from '../tail.ts'
 import { REPLICATION_METHOD, RpcReplicaTransport } from '../transport.ts'
 import { TestController } from './controller.ts'
 
@@ -42,6 +43,7 @@ export class TestNode {
   readonly #cluster: TestCluster
   #world!: World
   #turn!: Turn
+  #tails!: TailMemory
   #server: RpcServer | undefined
   #peers = new Map<number, RpcPeer>()
   readonly #watched = new Set<Partition>()
@@ -77,6 +79,7 @@ export class TestNode {
     const { clock, disk, random, logger, rpc } = this.#world
     this.#reset()
     this.#turn = new Turn(clock)
+    this.#tails = new TailMemory()
     this.store = await LogStore.open({
       directories: ['data'],
       parts: { disk, clock, random, logger, maybe: () => false },
@@ -190,6 +193,7 @@ export class TestNode {
         logger,
         probe: this.probe,
         isr: this.#cluster.controller,
+        tails: this.#tails,
         lagMaxMs: () => this.#cluster.options.lagMaxMs ?? 1000,
         leaseUntilMs: () => this.#cluster.leaseUntilMs,
         leaseMs: () => this.#cluster.leaseMs,
