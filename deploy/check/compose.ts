@@ -2,20 +2,15 @@
 import { join } from 'node:path'
 import type { Engine } from './engine.ts'
 import { Load } from './load.ts'
-import { Prometheus } from './prometheus.ts'
 import { type Report, Skip } from './report.ts'
 import { eventually, find, freePorts, isOk, must, pause, ROOT, run } from './tools.ts'
+import { checkWatched } from './watch.ts'
 
 const FILE = 'deploy/compose/compose.yaml'
 const NODES = ['node1', 'node2', 'node3'] as const
 const READY_MS = 90_000
 const HEALTHY_MS = 120_000
 const SETTLE_MS = 3000
-/** Over which rates are taken. */
-const RATE_SECONDS = 20
-const TOLERANCE = 0.1
-/** Alerts wait for a minute before they fire. */
-const ALERT_MS = 150_000
 
 export class Compose {
   readonly #command: readonly string[]
@@ -98,9 +93,17 @@ export async function checkCompose(
     const cluster: Compose = compose
     await report.check('compose: inside and outside listeners', () => bothListeners(cluster))
     await report.check('compose: kcat outside', () => kcat(cluster))
-    await report.check('compose: metrics', () => scraped(cluster))
     await report.check('compose: the demo', () => demo(cluster))
-    await report.check('compose: Prometheus', () => watched(report, cluster))
+    await checkWatched(report, 'compose', {
+      bootstrap: cluster.bootstrap,
+      httpPorts: cluster.httpPorts,
+      async kill() {
+        await cluster.do('kill', '-s', 'SIGKILL', 'node3')
+      },
+      async restart() {
+        await cluster.do('up', '-d', '--no-build', 'node3')
+      },
+    })
     await report.check('compose: a killed container comes back', () => killOne(cluster))
     await report.check('compose: rolling restart under load', () => rollingRestart(cluster))
   } finally {
@@ -145,21 +148,6 @@ async function kcat(compose: Compose): Promise<string> {
   return 'idempotent produce, consume'
 }
 
-/** Each node is asked as Prometheus asks; with promtool its text is checked too. */
-async function scraped(compose: Compose): Promise<string> {
-  const promtool = find('promtool')
-  for (const port of compose.httpPorts) {
-    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-    if (!/^odradek_node_state\{.*state="running".*\} 1$/m.test(text)) {
-      throw new Error(`port ${port} shows no running node`)
-    }
-    if (promtool !== undefined) await must(promtool, ['check', 'metrics'], { input: text })
-  }
-  return promtool === undefined
-    ? 'promtool is not installed: text not checked'
-    : 'promtool is content'
-}
-
 /** A producer and a consumer of the profile, until the one reads what the other sent. */
 async function demo(compose: Compose): Promise<undefined> {
   const names = ['demo-producer', 'demo-consumer']
@@ -171,74 +159,6 @@ async function demo(compose: Compose): Promise<undefined> {
     })
   } finally {
     await compose.do('--profile', 'demo', 'rm', '-s', '-f', ...names)
-  }
-}
-
-/** A known load, and then a node that dies: what Prometheus knows of it. */
-async function watched(report: Report, compose: Compose): Promise<string> {
-  const prometheus = await Prometheus.start(compose.httpPorts)
-  try {
-    await eventually('three nodes are up', READY_MS, async () =>
-      (await prometheus.number('sum(up{job="odradek"})')) === 3 ? true : undefined,
-    )
-    await report.check('Prometheus: P(t) and each P_i(t) under a known load', () =>
-      knownLoad(report, compose, prometheus),
-    )
-    await report.check('Prometheus: alerts of a killed node fire and clear', async () => {
-      await eventually('no alert fires', ALERT_MS, async () =>
-        (await prometheus.firing()).size === 0 ? true : undefined,
-      )
-      await compose.do('kill', '-s', 'SIGKILL', 'node3')
-      const expected = ['NodeDown', 'QuorumAtRisk', 'UnderReplicated']
-      await eventually(expected.join(', '), ALERT_MS, async () => {
-        const firing = await prometheus.firing()
-        return expected.every((name) => firing.has(name)) ? true : undefined
-      })
-      const others = [...(await prometheus.firing())].filter((name) => !expected.includes(name))
-      await compose.do('up', '-d', '--no-build', 'node3')
-      await eventually('the alerts clear', ALERT_MS, async () =>
-        (await prometheus.firing()).size === 0 ? true : undefined,
-      )
-      return [...expected, ...others].join(', ')
-    })
-  } finally {
-    await prometheus.close()
-  }
-  return 'three nodes up'
-}
-
-async function knownLoad(
-  report: Report,
-  compose: Compose,
-  prometheus: Prometheus,
-): Promise<string> {
-  const topic = 'check-rates'
-  const load = new Load(compose.bootstrap.split(','), topic)
-  await load.start()
-  try {
-    await pause(SETTLE_MS)
-    const first = { count: load.acknowledged, atMs: performance.now() }
-    await pause(RATE_SECONDS * 1000)
-    const seconds = (performance.now() - first.atMs) / 1000
-    const expected = (load.acknowledged - first.count) / seconds
-    const series = `rate(odradek_partition_records_in_total{topic="${topic}"}[${RATE_SECONDS}s])`
-    const partitions = await prometheus.query(`sum by (partition) (${series})`)
-    const total = partitions.reduce((sum, { value }) => sum + value, 0)
-    const isNear = (value: number, wanted: number) => Math.abs(value / wanted - 1) <= TOLERANCE
-    if (!isNear(total, expected)) throw new Error(`P(t) is ${total}, and ${expected} were sent`)
-    for (const { metric, value } of partitions) {
-      // The producer deals records out in turn.
-      if (isNear(value, expected / partitions.length)) continue
-      throw new Error(`partition ${metric['partition']}: ${value} of ${expected} in all`)
-    }
-    await report.check('Grafana: each panel has something to show', async () => {
-      const { full, empty } = await prometheus.panels()
-      return `${full} expressions; empty, as they should be while all is well: ${empty.length}`
-    })
-    const off = (100 * (total / expected - 1)).toFixed(1)
-    return `${Math.round(expected)} records/s sent, P(t) off by ${off} %`
-  } finally {
-    await load.stop()
   }
 }
 
