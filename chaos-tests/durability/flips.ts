@@ -5,7 +5,7 @@
  *
  *   node dist/chaos-tests/durability/flips.js --flips 1000 [--seed S] [--per-start 8]
  */
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, rmSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
@@ -18,6 +18,7 @@ import {
 } from '../cluster/frames.ts'
 import { prepareServer, type ServerProcess, sleep } from '../cluster/processes.ts'
 import { ask, makeTopic } from '../cluster/wire.ts'
+import { type Draw, drawFile, flip, kindOf, seeded } from './damage.ts'
 
 const TOPIC = 'flips'
 const PARTITIONS = 8
@@ -45,17 +46,6 @@ interface Tally {
   saidStarts: number
   quietStarts: number
   readonly byKind: Map<string, number>
-}
-
-/** mulberry32: small, and the same for the same seed. */
-function seeded(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
 }
 
 const expectedValue = (partition: number, offset: number): string =>
@@ -88,45 +78,18 @@ async function fill(port: number): Promise<void> {
   }
 }
 
-/** Every file of the node that holds something. */
-function filesOf(directory: string): string[] {
-  const found: string[] = []
-  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath ?? entry.path, entry.name)
-    if (entry.isFile() && entry.name !== '.lock' && statSync(path).size > 0) found.push(path)
-  }
-  return found.sort()
-}
-
-const kindOf = (path: string): string => {
-  if (basename(dirname(path)) === '__cluster_metadata-0') return 'metadata log'
-  return /\.(log|index|timeindex|txnindex|snapshot|checkpoint)$/.exec(path)?.[1] ?? basename(path)
-}
-
-/** At most one per partition and one of the whole node; each kind of file is as likely as another. */
-function choose(directory: string, count: number, random: (below: number) => number): Flip[] {
-  const byKind = new Map<string, string[]>()
-  for (const path of filesOf(directory)) {
-    const paths = byKind.get(kindOf(path)) ?? []
-    paths.push(path)
-    byKind.set(kindOf(path), paths)
-  }
-  const kinds = [...byKind.keys()].sort()
+/** At most one per partition and one of the whole node. */
+function choose(directory: string, count: number, draw: Draw): Flip[] {
   const taken = new Set<string | undefined>()
   const flips: Flip[] = []
   for (let tries = 0; flips.length < count && tries < 50 * count; tries++) {
-    // Half of them in records: there is most to lose.
-    const kind = random(2) === 0 ? 'log' : kinds[random(kinds.length)]!
-    const paths = byKind.get(kind)!
-    const path = paths[random(paths.length)]!
+    const path = drawFile(directory, draw)
     const parent = basename(dirname(path))
     const owner = parent.startsWith(`${TOPIC}-`) ? parent : undefined
     if (taken.has(owner)) continue
+    const position = flip(path, draw)
+    if (position === undefined) continue
     taken.add(owner)
-    const position = random(statSync(path).size)
-    const bytes = readFileSync(path)
-    bytes[position]! ^= 1 + random(255)
-    writeFileSync(path, bytes)
     flips.push({ path, position, owner })
   }
   return flips
