@@ -22,6 +22,7 @@ import {
   residentBytes,
   runLoadProcess,
 } from './measure.ts'
+import { timelineRow } from './timeline.ts'
 
 export interface Target {
   options: ServerOptions
@@ -306,6 +307,7 @@ export const ROWS: readonly Row[] = [
   },
   replicatedRow('replicated-durable-250', { connections: 50, inFlight: 5 }, SYNCED),
   replicatedRow('replicated-100b-1x1', { inFlight: 1 }),
+  { name: 'timeline', isStory: true, runs: 1, inShort: false, run: timelineRow },
   { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
   failover('kill', 20),
   failover('stop', 10),
