@@ -29,6 +29,8 @@ class Writer {
   lastAckMs = 0
   count = 0
   longestGapMs = 0
+  /** Of the next record. */
+  partition = 0
   readonly #producer: Producer
   #isStopped = false
   #ended: Promise<void> = Promise.resolve()
@@ -49,7 +51,7 @@ class Writer {
   async #run(): Promise<void> {
     const value = Buffer.alloc(100)
     while (!this.#isStopped) {
-      await this.#producer.send(TOPIC, [{ value, partition: 0 }])
+      await this.#producer.send(TOPIC, [{ value, partition: this.partition }])
       const nowMs = performance.now()
       if (this.lastAckMs > 0)
         this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.lastAckMs)
@@ -59,18 +61,12 @@ class Writer {
   }
 }
 
-async function leaderOf(cluster: Cluster): Promise<number> {
-  const leaders = await cluster.leaders(TOPIC)
-  return leaders[0]!
-}
-
-/** Whether the node is the controller, as any node tells. */
-async function isController(group: ServerGroup, node: ServerProcess): Promise<boolean> {
-  const response = await fetch(`http://127.0.0.1:${node.ports.http}/api/v1/quorum`, {
+async function controllerOf(group: ServerGroup): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${group.nodes[0]!.ports.http}/api/v1/quorum`, {
     signal: AbortSignal.timeout(OBSERVER_TIMEOUT_MS),
   })
   const { leader } = (await response.json()) as { leader: number }
-  return group.nodes[leader - 1] === node
+  return leader
 }
 
 async function inflict(fault: Fault, node: ServerProcess): Promise<void> {
@@ -120,7 +116,7 @@ interface Found {
 }
 
 async function makeTopic(observer: Cluster): Promise<void> {
-  const topic = { name: TOPIC, numPartitions: 1, replicationFactor: NODES }
+  const topic = { name: TOPIC, numPartitions: NODES, replicationFactor: NODES }
   await observer.request(
     undefined,
     createTopics,
@@ -136,12 +132,19 @@ async function makeTopic(observer: Cluster): Promise<void> {
 async function measureOne(
   { group, observer, writer }: { group: ServerGroup; observer: Cluster; writer: Writer },
   fault: Fault,
+  wantsController: boolean,
 ): Promise<Found> {
   await waitUntilWhole(observer, [TOPIC], GIVE_UP_MS)
-  await sleep(SETTLE_MS)
-  const leader = await leaderOf(observer)
+  const leaders = await observer.leaders(TOPIC)
+  const controller = await controllerOf(group)
+  // Where no partition is led by the one that is wanted, another one is as good.
+  const wanted = leaders.findIndex((leader) => (leader === controller) === wantsController)
+  const partition = Math.max(0, wanted)
+  const leader = leaders[partition]!
   const node = group.nodes[leader - 1]!
-  const wasController = await isController(group, node)
+  const wasController = leader === controller
+  writer.partition = partition
+  await sleep(SETTLE_MS)
   writer.longestGapMs = 0
   const countBefore = writer.count
   await inflict(fault, node)
@@ -150,12 +153,13 @@ async function measureOne(
   await sleep(SETTLE_MS)
   const gapMs = writer.longestGapMs
   // Else the fault has hit a node that did not matter to the writer.
-  if ((await leaderOf(observer)) === leader) throw new Error(`node ${leader} still leads`)
+  if ((await observer.leaders(TOPIC))[partition] === leader)
+    throw new Error(`node ${leader} still leads`)
   await mend(fault, node)
   return { gapMs, wasController }
 }
 
-/** `count` faults, each of whoever leads the partition by then. */
+/** `count` faults of whoever leads the writer's partition; every other one of the controller too. */
 async function faults(group: ServerGroup, fault: Fault, count: number): Promise<Found[]> {
   const bootstrap = group.nodes.map((node) => node.bootstrap)
   const parts = { network: realNetwork, clock: realClock }
@@ -169,7 +173,7 @@ async function faults(group: ServerGroup, fault: Fault, count: number): Promise<
     await makeTopic(observer)
     writer.start()
     for (let i = 0; i < count; i++) {
-      found.push(await measureOne({ group, observer, writer }, fault))
+      found.push(await measureOne({ group, observer, writer }, fault, i % 2 === 1))
     }
     await waitUntilWhole(observer, [TOPIC], GIVE_UP_MS)
   } finally {
