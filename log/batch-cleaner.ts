@@ -72,13 +72,13 @@ export class BatchCleaner {
     const baseOffset = baseOffsetAt(source, position)
     const records = this.#open(source, position)
     for (let index = recordCountAt(source, position); index > 0; index--) {
+      if (index % RECORDS_PER_LOOK === 0 && slices.isOver()) await slices.rest()
       this.#step(position)
       const cursor = this.#cursor
       const offset = baseOffset + cursor.offsetDelta
       if (cursor.keyLength < 0 || offset < startOffset) continue
       const key = records.subarray(cursor.keyStart, cursor.keyStart + cursor.keyLength)
       if (!map.set(key, offset)) return false
-      if (index % RECORDS_PER_LOOK === 0 && slices.isOver()) await slices.rest()
     }
     return true
   }
@@ -103,18 +103,19 @@ export class BatchCleaner {
       this.#drop(source, position, count, sink)
       return
     }
+    const { slices } = this.#options
     const records = this.#open(source, position)
     const kept = new Uint8Array(count)
     let keptCount = 0
     let hasTombstone = false
     for (let index = 0; index < count; index++) {
+      // At the first one too: the batch was decompressed.
+      if (index % RECORDS_PER_LOOK === 0 && slices.isOver()) await slices.rest()
       this.#step(position)
       if (!isControl && !this.#stays(records, source, position)) continue
       kept[index] = 1
       keptCount++
       if (this.#cursor.valueLength < 0) hasTombstone = true
-      const slices = this.#options.slices
-      if (index % RECORDS_PER_LOOK === 0 && slices.isOver()) await slices.rest()
     }
     if (keptCount === 0) {
       this.#drop(source, position, count, sink)
@@ -127,6 +128,7 @@ export class BatchCleaner {
       sink.write(source, position, end)
       return
     }
+    if (slices.isOver()) await slices.rest() // it may have to be compressed
     const deleteHorizonMs = isFirstSight
       ? this.#options.nowMs + this.#options.deleteRetentionMs
       : undefined

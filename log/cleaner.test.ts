@@ -330,6 +330,51 @@ describe('log/cleaner', () => {
     const seed = String(process.hrtime.bigint())
     for (let run = 0; run < 25; run++) await compareWithModel(`${seed}/${run}`)
   })
+
+  it('does the work of one batch, or writes 32 KiB, between two yields at the most', async () => {
+    const { clock, cleaner, log } = setUp({ stepMs: 3 })
+    const writes: { bytes: number; rests: number }[] = []
+    const start = log.startCleaned.bind(log)
+    log.startCleaned = (baseOffset) => {
+      const cleaned = start(baseOffset)
+      const append = cleaned.append.bind(cleaned)
+      cleaned.append = (source, from, to) => {
+        writes.push({ bytes: to - from, rests: clock.rests })
+        append(source, from, to)
+      }
+      return cleaned
+    }
+    const SMALL = 600
+    for (let i = 0; i < SMALL; i++) log.append([`small-${i}`, 'v'.repeat(200)])
+    const RECORDS = 512
+    // Every second record is outdated by the next batch: each batch is made anew.
+    for (let batch = 0; batch < 4; batch++) {
+      const key = (i: number) => (i % 2 === 0 ? `key-${i}` : `key-${batch}-${i}`)
+      const records = Array.from({ length: RECORDS }, (_, i) => [key(i), 'v'.repeat(200)] as const)
+      log.append(...records)
+    }
+    log.roll()
+    assert.ok((await cleaner.clean(log, NOW_MS)).isComplete)
+    const large = writes.filter(({ bytes }) => bytes > 32_768)
+    const small = writes.filter(({ bytes }) => bytes <= 32_768)
+    assert.equal(large.length, 4, 'a batch is written as a whole')
+    assert.ok(small.length >= 4)
+    // One look after the check of a batch, one before its records, one behind it.
+    const perSmall = 3
+    const smallBytes = small.reduce((sum, { bytes }) => sum + bytes, 0)
+    for (const [i, write] of small.entries()) {
+      const before = small[i - 1]
+      if (before === undefined) continue
+      const batches = Math.floor((write.bytes * SMALL) / smallBytes)
+      assert.ok(write.rests - before.rests >= perSmall * (batches - 1), `write ${i}`)
+    }
+    // And one after each 64 records, and one before it is put together.
+    const gaps = large.slice(1).map(({ rests }, i) => rests - large[i]!.rests)
+    assert.ok(
+      gaps.every((gap) => gap >= RECORDS / 64 + 2),
+      `${gaps}`,
+    )
+  })
 })
 
 /** Random writes, transactions, rolls and passes: the newest committed value of each key stays. */

@@ -44,7 +44,10 @@ const MAP_PLACES_MIN = 1024
 /** A record with a key has hardly fewer. Too few places only end a pass early. */
 const RECORD_BYTES_MIN = 12
 const READ_BYTES = 256 * 1024
-const WRITE_BYTES = 256 * 1024
+/** Small batches cost as much for each as for its bytes. */
+const WRITE_BYTES = 32 * 1024
+/** In the place of more than so many, names are changed for too long. */
+const GROUP_SEGMENTS_MAX = 64
 /** What the offset index can express within one segment. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
 
@@ -301,6 +304,7 @@ class Pass {
       for (;;) {
         const size = verifyBatch(this.#buffer, at, held)
         if (size === 0) return at
+        if (this.#slices.isOver()) await this.#slices.rest()
         assert(baseOffsetAt(this.#buffer, at) >= segment.baseOffset, 'a batch is in its segment')
         if (!(await visit(this.#buffer, at))) return -1
         at += size
@@ -376,6 +380,7 @@ function groupSegments(
     const first = group[0]
     const fits =
       first !== undefined &&
+      group.length < GROUP_SEGMENTS_MAX &&
       bytes + segment.sizeBytes <= segmentBytes &&
       segment.nextOffset - 1 - first.baseOffset <= RELATIVE_OFFSET_MAX
     if (!fits) {

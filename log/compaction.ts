@@ -16,12 +16,15 @@ import { ensureSnapshots, makeSnapshot } from './rebuild.ts'
 import { LOG_SUFFIX, type Segment } from './segment.ts'
 import { removeIfThere, snapshotPath, syncFile } from './segment-files.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
+import { Slices } from './slices.ts'
 import { CLEANED_SUFFIX, DELETED_SUFFIX, renameSwapped, SWAP_SUFFIX } from './swap.ts'
 
 /**
  * Each batch gets an index entry: what compaction leaves has gaps, so its offsets need a witness.
  */
 const EVERY_BATCH = -1
+/** Index entries that are written together: a segment of small batches has a million. */
+const ENTRIES_PER_SAVE = 4096
 const FILE_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES]
 
 export class Replacement implements CleanedSegment {
@@ -65,6 +68,9 @@ export class Replacement implements CleanedSegment {
       segment.writtenBytes += size
       segment.sizeBytes = segment.writtenBytes
       at += size
+    }
+    if (segment.index!.count - segment.saved.index >= ENTRIES_PER_SAVE) {
+      segment.saveIndexes(CLEANED_SUFFIX)
     }
   }
 
@@ -123,8 +129,10 @@ export async function swapIn(
   await state.syncNames()
   // Readers go on in the old files until the new one is in its place.
   for (const gone of old) gone.file.pin()
+  const slices = new Slices(state.parts.clock)
   try {
     for (const { stem } of old) {
+      if (slices.isOver()) await slices.rest()
       for (const suffix of FILE_SUFFIXES) renameAway(state, stem + suffix, remove)
     }
     await state.syncNames()
