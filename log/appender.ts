@@ -424,6 +424,7 @@ export class Appender {
   #mustRoll(size: number, reach: number, maxTimestampMs: number, nowMs: number): boolean {
     const { active, config, topic, logEndOffset } = this.#state
     if (active.isEmpty) return false
+    if (this.#state.parts.maybe('log.roll')) return true
     active.load()
     if (active.sizeBytes + size > config.segmentBytes) return true
     if (logEndOffset + reach - active.baseOffset > RELATIVE_OFFSET_MAX) return true
@@ -443,7 +444,8 @@ export class Appender {
     const old = state.active
     assert(!old.isEmpty, 'an empty segment does not roll')
     assert(state.writtenOffset === state.logEndOffset, 'a snapshot is of written records')
-    writeSnapshot(state, state.logEndOffset)
+    // Without it a start reads more.
+    if (!state.parts.maybe('log.snapshot')) writeSnapshot(state, state.logEndOffset)
     // Whatever fails up to the new file leaves the old segment active, and no file behind.
     old.saveSealed()
     const fresh = state.newSegment(state.logEndOffset)

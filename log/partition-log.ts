@@ -485,7 +485,7 @@ export class PartitionLog implements CleanableLog {
 
   /** Saves what stands beside the records: `recoveryPoint` moves on. Throws StorageError. */
   async checkpoint(): Promise<void> {
-    if (!this.#housekeeping.isCheckpointDue()) return
+    if (!this.#housekeeping.isCheckpointDue() || this.#state.parts.maybe('log.checkpoint')) return
     await this.#keepHouse(() => this.#housekeeping.checkpoint())
   }
 

@@ -73,6 +73,8 @@ export class LogReader {
     const found = this.#found
     const { segments, parts } = this.#state
     let i = this.#state.segmentIndexOf(fromOffset)
+    if (parts.maybe('log.hints')) this.forgetHints()
+    if (parts.maybe('log.indexes')) segments[i]!.unloadIndexes()
     const hint = this.#hintFor(fromOffset)
     if (hint !== undefined) {
       parts.probe.hintHits++
@@ -156,10 +158,12 @@ export class LogReader {
   }
 
   copy(plan: ReadPlan, upTo: number, target: Buffer, at: number, limitBytes: number): number {
+    const isFew = this.#state.parts.maybe('log.read')
+    const mostBytes = isFew ? Math.min(limitBytes, plan.firstBatchBytes) : limitBytes
     let copied = 0
     for (;;) {
       const segment = this.#segmentOf(plan)
-      const wanted = wantedBytes(segment, plan, limitBytes - copied)
+      const wanted = wantedBytes(segment, plan, mostBytes - copied)
       if (segment === undefined || wanted < RECORDS_AT) return copied
       const length = segment.file.use().read(target, at + copied, wanted, plan.position)
       const taken = this.#take(segment, plan, upTo, target, at + copied, length, copied === 0)

@@ -13,7 +13,12 @@ import { registrationRequest } from './metadata/broker-registrations.ts'
 import { Controller } from './metadata/controller.ts'
 import { type MetadataImage, overridesOf, RESOURCE } from './metadata/image.ts'
 import type { Claim } from './metadata/meta-properties.ts'
-import { NotLeaderError, QuorumTimeoutError, type VoterState } from './metadata/quorum.ts'
+import {
+  NotLeaderError,
+  ProposalRefusedError,
+  QuorumTimeoutError,
+  type VoterState,
+} from './metadata/quorum.ts'
 import { RaftQuorum } from './metadata/raft-quorum.ts'
 import { snapshotRecords } from './metadata/snapshot-records.ts'
 import type { Partitions } from './partitions.ts'
@@ -89,6 +94,7 @@ export class Links {
       settings: () => this.settings(),
       clusterId: claim.clusterId,
       silentFor: () => this.mesh.peers.silentFor(),
+      maybe: world.maybe,
     })
     this.requests = new QuorumRequests(this.quorum, () => this.#nodes())
     const { quorum, controller } = this
@@ -101,6 +107,7 @@ export class Links {
       heartbeatMs: settings.number('broker.heartbeat.interval.ms'),
       sessionTimeoutMs: settings.number('broker.session.timeout.ms'),
       registrationTimeoutMs: REGISTRATION_TIMEOUT_MS,
+      maybe: world.maybe,
     })
   }
 
@@ -226,8 +233,9 @@ export class Links {
     try {
       await quorum.transferLeadership(best.nodeId)
     } catch (error) {
-      const isKnown = error instanceof QuorumTimeoutError || error instanceof NotLeaderError
-      if (!isKnown) throw error
+      // The other one may be on its way out too: this node ends all the same.
+      const known = [QuorumTimeoutError, NotLeaderError, ProposalRefusedError]
+      if (!known.some((kind) => error instanceof kind)) throw error
       this.#parts.logger.info('Another node will lead the quorum once this one is missed.')
     }
   }

@@ -125,6 +125,7 @@ export class Node {
       options: groupOptions(settings),
       topics: this.partitions,
       offsetsTopic: new OffsetsTopicOfNode(this.partitions, topics),
+      maybe: world.maybe,
     })
     const broker = new NodeBroker({
       nodeId,

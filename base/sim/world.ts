@@ -15,6 +15,23 @@ import { SimRandom } from './random.ts'
 import { RpcFabric, SimRpc } from './rpc.ts'
 import { Scheduler } from './scheduler.ts'
 
+/** Where `world.maybe` is asked, and how often the answer is yes. */
+export class Maybes {
+  probability: number
+  /** Names of the places that were told yes. */
+  readonly reached = new Set<string>()
+
+  constructor(probability: number) {
+    this.probability = probability
+  }
+
+  ask(name: string, random: SimRandom): boolean {
+    if (this.probability === 0 || !random.chance(this.probability)) return false
+    this.reached.add(name)
+    return true
+  }
+}
+
 export interface SimWorldOptions {
   /** How often `world.maybe` says yes. */
   readonly maybeProbability?: number
@@ -34,7 +51,7 @@ export class SimWorld {
   readonly #fabric: Fabric
   readonly #rpc: RpcFabric
   readonly #hosts = new Map<string, SimHost>()
-  readonly #maybeProbability: number
+  readonly maybes: Maybes
 
   constructor(seed: number | string, options: SimWorldOptions = {}) {
     this.seed = seed
@@ -42,7 +59,7 @@ export class SimWorld {
     this.links = new Links(this.random.split('links'))
     this.#fabric = new Fabric(this.scheduler, this.links)
     this.#rpc = new RpcFabric(this.#fabric)
-    this.#maybeProbability = options.maybeProbability ?? 0
+    this.maybes = new Maybes(options.maybeProbability ?? 0)
   }
 
   /** The machine of this name; made at the first call. Its name is its address. */
@@ -57,7 +74,7 @@ export class SimWorld {
         links: this.links,
         fabric: this.#fabric,
         rpc: this.#rpc,
-        maybeProbability: this.#maybeProbability,
+        maybes: this.maybes,
       })
       this.#hosts.set(name, host)
     }
@@ -96,7 +113,7 @@ interface HostParts {
   readonly links: Links
   readonly fabric: Fabric
   readonly rpc: RpcFabric
-  readonly maybeProbability: number
+  readonly maybes: Maybes
 }
 
 /** One machine: its disk outlives its processes, of which one runs at a time. */
@@ -160,7 +177,7 @@ export class SimHost {
       rpc: new SimRpc(this.#parts.rpc, process),
       logger: new SimLogger(() => this.#parts.scheduler.nowMs, {}, this.logLines),
       metrics: new SimMetrics(),
-      maybe: () => this.#parts.maybeProbability > 0 && maybes.chance(this.#parts.maybeProbability),
+      maybe: (name) => this.#parts.maybes.ask(name, maybes),
     }
     return this.#world
   }

@@ -17,7 +17,7 @@ import { reportPage } from './report.ts'
 import { describePlan, planOfSeed } from './run-seed.ts'
 import { shrink } from './shrink.ts'
 import { type RunResult, runPlan as runWhole } from './sim-run.ts'
-import { reachedIn, SOMETIMES } from './sometimes.ts'
+import { missedIn, reachedIn } from './sometimes.ts'
 
 const HOUR_MS = 3_600_000
 const DEFAULT_SEEDS = 20
@@ -122,7 +122,7 @@ class Tally {
     this.virtualMs += result.virtualMs
     this.#events += result.eventCount
     this.#acknowledged += result.acknowledged
-    for (const name of reachedIn(result.logs.values())) this.reached.add(name)
+    for (const name of reachedIn(result)) this.reached.add(name)
     if (result.violations.length > 0) this.failures++
   }
 
@@ -157,7 +157,7 @@ async function runSeeds(): Promise<number> {
     if (tally.seeds % SEEDS_A_LINE === 0 && tally.seeds < count) print(tally.line())
   }
   print(tally.line())
-  const missed = SOMETIMES.filter(({ name }) => !tally.reached.has(name)).map(({ name }) => name)
+  const missed = missedIn(tally.reached)
   if (missed.length > 0) print(`not reached: ${missed.join(', ')}`)
   return tally.failures + (values.coverage ? missed.length : 0)
 }

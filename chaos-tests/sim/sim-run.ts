@@ -50,6 +50,8 @@ export interface RunResult {
   readonly virtualMs: number
   readonly eventCount: number
   readonly acknowledged: number
+  /** Where `world.maybe` said yes. */
+  readonly maybes: readonly string[]
   /** Lines of the nodes' logs, by node. */
   readonly logs: ReadonlyMap<string, string>
 }
@@ -142,6 +144,7 @@ class SimRun {
       virtualMs: this.#cluster.nowMs,
       eventCount: sim.scheduler.eventCount,
       acknowledged: countAcknowledged(history),
+      maybes: [...sim.maybes.reached],
       logs: new Map(this.#cluster.nodes.map((node) => [node.name, logOf(node)])),
     }
   }
@@ -236,6 +239,7 @@ class SimRun {
   async #heal(): Promise<void> {
     const { sim, nodes } = this.#cluster
     this.#faults.healAll()
+    sim.maybes.probability = 0
     this.#recorder.add(this.#marker('faults end', 0))
     if (this.#plan.isCoreOnly) {
       // Long enough for all to be in sync again: else the one that goes may be the last that was.

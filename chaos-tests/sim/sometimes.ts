@@ -33,13 +33,36 @@ export const SOMETIMES: readonly Sometimes[] = [
   of('a controller is waited for', 'The controller did not answer a change of in-sync sets.'),
 ]
 
-/** Which of them the lines of one run show. */
-export function reachedIn(logs: Iterable<string>): Set<string> {
-  const reached = new Set<string>()
-  for (const log of logs) {
+/** Places of the product that ask `world.maybe`: each has to be told yes at least once. */
+export const MAYBES: readonly string[] = [
+  'log.roll',
+  'log.snapshot',
+  'log.hints',
+  'log.indexes',
+  'log.read',
+  'log.checkpoint',
+  'raft.snapshot',
+  'raft.move',
+  'coordinator.batch',
+  'controller.repairs',
+  'session.line',
+]
+
+/** Which of them the lines of one run show, and where it was told yes. */
+export function reachedIn(run: {
+  readonly logs: ReadonlyMap<string, string>
+  readonly maybes: readonly string[]
+}): Set<string> {
+  const reached = new Set<string>(run.maybes)
+  for (const log of run.logs.values()) {
     for (const { name, message } of SOMETIMES) {
       if (!reached.has(name) && log.includes(message)) reached.add(name)
     }
   }
   return reached
+}
+
+/** What a set of seeds should have reached, and has not. */
+export function missedIn(reached: ReadonlySet<string>): string[] {
+  return [...SOMETIMES.map(({ name }) => name), ...MAYBES].filter((name) => !reached.has(name))
 }

@@ -70,6 +70,8 @@ export interface ShardParts<S extends StateMachine<R>, R> {
   readonly codec: RecordCodec<R>
   /** Of writes: then the answer is COORDINATOR_NOT_AVAILABLE, and the records may still count. */
   readonly appendTimeoutMs: number
+  /** In simulation: see `World`. */
+  readonly maybe?: (name: string) => boolean
   makeState(port: ShardPort<R>): S
 }
 
@@ -252,7 +254,8 @@ export class Shard<S extends StateMachine<R>, R> implements Flushable, ShardPort
   #makeRoom(bytes: number, log: CoordinatorLog): void {
     const gathered = this.#gathered
     if (gathered === undefined) return
-    if (BATCH_HEADER_BYTES + gathered.bytes + bytes > log.maxBatchBytes) this.#append(log)
+    const isFull = BATCH_HEADER_BYTES + gathered.bytes + bytes > log.maxBatchBytes
+    if (isFull || this.#parts.maybe?.('coordinator.batch') === true) this.#append(log)
   }
 
   /** The end of the turn. */

@@ -47,6 +47,8 @@ export interface BrokerSessionsParts {
   image(): MetadataImage
   /** A step failed for another reason than that this node does not lead. */
   onError(error: unknown): void
+  /** In simulation: see `World`. */
+  readonly maybe?: (name: string) => boolean
 }
 
 /** A shutdown for which nobody waits any more, and the metadata that says so. */
@@ -207,7 +209,8 @@ export class BrokerSessions {
     while (this.#isUnsettled && this.#parts.decisions.leads) {
       this.#isUnsettled = false
       const count = await this.#parts.decisions.add((view) => {
-        const records = someRepairs(new ClusterRules(view.image, view.settings))
+        const limit = this.#parts.maybe?.('controller.repairs') === true ? 1 : undefined
+        const records = someRepairs(new ClusterRules(view.image, view.settings), limit)
         return { records, answer: records.length }
       }, true)
       if (count > 0) this.#isUnsettled = true

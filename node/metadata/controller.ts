@@ -56,6 +56,8 @@ export interface ControllerParts {
   readonly clusterId?: string | undefined
   /** Nodes that this one knows to have been silent, and for how many ms: asked when it takes over. */
   silentFor?(): ReadonlyMap<number, number>
+  /** In simulation: see `World`. */
+  readonly maybe?: (name: string) => boolean
 }
 
 /** How often silence is looked for: a twelfth of the session by default. */
@@ -98,6 +100,7 @@ export class Controller implements ControllerPort {
       image: () => quorum.image,
       settings: () => parts.settings(),
       onError: (error) => this.#onError(error),
+      ...(parts.maybe && { maybe: parts.maybe }),
     })
   }
 

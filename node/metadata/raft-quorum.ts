@@ -254,6 +254,7 @@ export class RaftQuorum implements MetadataQuorum {
     if (driver === undefined || this.#isStopped) {
       return Promise.reject(new NotLeaderError('this node does not lead the metadata quorum'))
     }
+    this.#moveMaybe()
     const timestampMs = this.#options.clock.nowMs()
     const rows = records.map((record) => {
       return { timestampMs, key: null, value: encodeRecord(record) }
@@ -422,7 +423,21 @@ export class RaftQuorum implements MetadataQuorum {
 
   #snapshotIfDue(): void {
     const limit = this.#options.snapshotBytes ?? SNAPSHOT_BYTES
-    if (this.#bytesSinceSnapshot >= limit) this.#startSnapshot()
+    const isEarly = this.#bytesSinceSnapshot > 0 && this.#maybe('raft.snapshot')
+    if (this.#bytesSinceSnapshot >= limit || isEarly) this.#startSnapshot()
+  }
+
+  /** In simulation the group now and then moves to another leader, or writes early snapshots. */
+  #maybe(name: string): boolean {
+    return this.#options.maybe?.(name) === true
+  }
+
+  #moveMaybe(): void {
+    if (!this.#maybe('raft.move') || this.#isStopped) return
+    const driver = this.#driver
+    if (driver?.status.isEstablished !== true) return
+    const hasOthers = driver.replicas().some((replica) => replica.isVoter)
+    if (hasOthers) void this.#atMost(driver.transferLeadership(NO_MEMBER_ID))
   }
 
   #startSnapshot(): void {

@@ -77,6 +77,7 @@ export type SessionOptions = Pick<
   | 'sessionTimeoutMs'
   | 'registrationTimeoutMs'
   | 'onFencing'
+  | 'maybe'
 >
 
 export class Mesh {

@@ -55,6 +55,8 @@ export interface BrokerSessionParts {
   readonly electionTimeoutMs?: number
   /** How long `start` tries to register. */
   readonly registrationTimeoutMs: number
+  /** In simulation: see `World`. */
+  readonly maybe?: (name: string) => boolean
   /** The broker was fenced, or unfenced. */
   onFencing?(isFenced: boolean): void
 }
@@ -222,7 +224,7 @@ export class BrokerSession {
     const nowMs = this.#parts.clock.monotonicMs()
     const isStuck =
       line.unanswered >= UNANSWERED_MAX && nowMs - line.heardAtMs > UNANSWERED_FOR_MS_MAX
-    if (isStuck) {
+    if (isStuck || this.#parts.maybe?.('session.line') === true) {
       this.#dropLine()
       return false
     }

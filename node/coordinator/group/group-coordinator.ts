@@ -89,6 +89,8 @@ export interface GroupCoordinatorParts {
   readonly options: GroupOptions
   readonly topics: TopicLookup
   readonly offsetsTopic: OffsetsTopic
+  /** In simulation: see `World`. */
+  readonly maybe?: (name: string) => boolean
 }
 
 type GroupShard = Shard<Groups, GroupRecord>
@@ -116,6 +118,7 @@ export class GroupCoordinator implements GroupsPort {
       probe: this.probe,
       codec: groupRecords,
       appendTimeoutMs: options.commitTimeoutMs,
+      ...(parts.maybe && { maybe: parts.maybe }),
       makeState: (port) => new Groups(groupParts, port),
     })
   }
