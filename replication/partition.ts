@@ -25,11 +25,12 @@ import {
   refuseAppend,
   UNKNOWN_LEADER_EPOCH,
 } from './errors.ts'
+import { Following } from './following.ts'
 import { Impairment, UNKNOWN_OFFSET } from './impairment.ts'
 import { Leader, type Led } from './leader.ts'
 import { offsetForListing } from './list-offsets.ts'
 import type { Subscribe } from './messages.ts'
-import { Predecessors, UNKNOWN_LEADER } from './predecessors.ts'
+import { Hold } from './predecessors.ts'
 import { type Isolation, ReadableReplica } from './readable.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
 import {
@@ -64,14 +65,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   #leadership: Leadership = NOBODY
   /** This replica leads. */
   #leader: Leader | undefined
-  /** This replica follows, and its fetcher wants to hear of progress. */
-  #link: FollowLink | undefined
-  /** Those who may not know that they lead no more. */
-  #predecessors: Predecessors | undefined
-  #toldPosition = -1
-  #toldLogStart = -1
-  /** What the leader said last, as a follower. */
-  #leaderWatermark = 0
+  readonly #following = new Following()
+  /** On account of those who may not know that they lead no more. */
+  readonly #hold: Hold
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isUnderMin = false
@@ -101,6 +97,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       options.log.logEndOffset,
     )
     this.#impairment = new Impairment(options, options.parts)
+    this.#hold = new Hold(options.nodeId, options.parts)
     this.#syncs = new SyncLoop(this, options.parts.turn)
     this.tail = new LogTail(options.parts.tails)
     for (const { fromOffset } of options.log.damage) this.#impairment.note(fromOffset)
@@ -170,9 +167,10 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     const isNewEpoch = next.leaderEpoch > known.leaderEpoch
     if (!isNewEpoch && next.partitionEpoch <= known.partitionEpoch) return
     this.#leadership = next
-    if (isNewEpoch && known !== NOBODY) this.#notePredecessors(known, next.leaderEpoch)
-    // Of a leader that may have had records which its successor has not.
-    if (isNewEpoch) this.#leaderWatermark = 0
+    if (isNewEpoch && known !== NOBODY) {
+      this.#hold.note(known.leaderId, known.leaderEpoch, next.leaderEpoch)
+    }
+    if (isNewEpoch) this.#following.forgetWatermark()
     if (isNewEpoch) this.#changeRole()
     else if (this.#leader !== undefined) {
       const { replicas, isr, partitionEpoch } = next
@@ -180,28 +178,6 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       this.#parts.onRole(this, this.leaderEpoch)
     } else this.#parts.onRole(this, -1)
     if (this.isDamaged) this.#onDamage()
-  }
-
-  #notePredecessors({ leaderId, leaderEpoch }: Leadership, newEpoch: number): void {
-    const { leaseMs, clock } = this.#parts
-    if (leaseMs === undefined) return
-    const untilMs = clock.monotonicMs() + leaseMs()
-    const wasOther = leaderId >= 0 && leaderId !== this.#nodeId
-    const isSkipped = newEpoch > leaderEpoch + 1
-    if (!wasOther && !isSkipped) return
-    this.#predecessors ??= new Predecessors()
-    if (wasOther) this.#predecessors.add(leaderId, untilMs)
-    if (isSkipped) this.#predecessors.add(UNKNOWN_LEADER, untilMs)
-  }
-
-  /** What this leader has more than those before it is not shown yet. */
-  #isHeldBack(): boolean {
-    const predecessors = this.#predecessors
-    if (predecessors === undefined) return false
-    const isServing = (id: number) => id !== this.#nodeId && this.#parts.isServing?.(id) === true
-    if (predecessors.mayAnswer(this.#parts.clock.monotonicMs(), isServing)) return true
-    this.#predecessors = undefined
-    return false
   }
 
   #changeRole(): void {
@@ -236,7 +212,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     }
     this.#leader = new Leader(term, this, this.#parts)
     this.#parts.turn.stores(this)
-    if (this.#isHeldBack()) this.#parts.onWatch(this)
+    if (this.#hold.check()) this.#parts.onWatch(this)
     // It can't: the controller has to hear it again.
     if (this.#failure !== undefined) this.#parts.onFailure(this, this.#failure)
   }
@@ -261,8 +237,8 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   admit(followerId: number, subscribe: Subscribe): Admission {
     // Nor may a replica that is out of order make others cut what they have.
     const canServe = this.#failure === undefined && !this.#isUnfit
-    if (this.#predecessors !== undefined && subscribe.leaderEpoch === this.leaderEpoch) {
-      this.#predecessors.remove(followerId)
+    if (this.#hold.isOn && subscribe.leaderEpoch === this.leaderEpoch) {
+      this.#hold.forget(followerId)
       if (!this.queued) this.#parts.turn.stores(this)
     }
     return admit({ ...this.#roleAs(), canServe }, followerId, subscribe)
@@ -298,8 +274,8 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   watch(nowMs: number): boolean {
     const leader = this.#leader
     if (leader === undefined) return false
-    const wasHeldBack = this.#predecessors !== undefined
-    const isHeldBack = this.#isHeldBack()
+    const wasHeldBack = this.#hold.isOn
+    const isHeldBack = this.#hold.check()
     if (wasHeldBack && !isHeldBack && !this.queued) this.#parts.turn.stores(this)
     return leader.watch(nowMs) || isHeldBack
   }
@@ -447,7 +423,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       this.#onFull()
       this.#written.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
       this.#replicated.failFrom(this.log.logEndOffset, KAFKA_STORAGE_ERROR)
-      this.#link?.onSetBack()
+      this.#following.link?.onSetBack()
     }
   }
 
@@ -471,7 +447,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   #advance(leader: Leader): void {
     leader.onWritten()
     const minIsr = this.minIsr
-    const next = this.#isHeldBack()
+    const next = this.#hold.check()
       ? this.#highWatermark
       : leader.watermark(this.position, minIsr, this.#highWatermark)
     if (next > this.#highWatermark) {
@@ -493,36 +469,28 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   /** As a follower. */
   #follow(): void {
-    const next = Math.min(this.#leaderWatermark, this.log.writtenOffset)
+    const next = this.#following.watermark(this.log.writtenOffset)
     if (next > this.#highWatermark) {
       this.#highWatermark = next
       this.wakeReaders()
     }
-    const link = this.#link
-    if (link === undefined) return
-    const { position, logStartOffset } = this
-    if (position === this.#toldPosition && logStartOffset === this.#toldLogStart) return
-    this.#toldPosition = position
-    this.#toldLogStart = logStartOffset
-    link.onProgress()
+    this.#following.tell(this.position, this.logStartOffset)
   }
 
   /** The fetcher that brings this replica what its leader has. */
   follow(link: FollowLink): void {
     assert(this.#leader === undefined, 'a leader follows nobody')
-    this.#link = link
-    this.#toldPosition = this.position
-    this.#toldLogStart = this.logStartOffset
+    this.#following.begin(link, this.position, this.logStartOffset)
   }
 
   unfollow(link: FollowLink): void {
-    if (this.#link === link) this.#link = undefined
+    this.#following.end(link)
   }
 
   /** The leader's batches in source[start, end). Throws CorruptionError, StorageError. */
   appendFetched(source: Buffer, start: number, end: number): void {
     assert(
-      this.#link !== undefined && this.#cutting === 0,
+      this.#following.link !== undefined && this.#cutting === 0,
       'only a follower takes batches as they are',
     )
     const before = this.log.logEndOffset
@@ -536,11 +504,11 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   }
 
   onLeaderState(highWatermark: number, logStartOffset: number): void {
-    assert(this.#link !== undefined, 'only a follower has a leader')
+    assert(this.#following.link !== undefined, 'only a follower has a leader')
     if (logStartOffset > this.logStartOffset && logStartOffset <= this.log.logEndOffset) {
       this.log.advanceLogStart(logStartOffset)
     }
-    if (highWatermark > this.#leaderWatermark) this.#leaderWatermark = highWatermark
+    this.#following.onLeaderWatermark(highWatermark)
     if (!this.queued) this.#parts.turn.stores(this)
   }
 
@@ -575,7 +543,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       leaderEpoch: this.leaderEpoch,
     })
     this.#highWatermark = offset
-    this.#leaderWatermark = Math.min(this.#leaderWatermark, offset)
+    this.#following.lowerWatermark(offset)
   }
 
   async #whileCutting(change: () => Promise<void>): Promise<void> {
@@ -593,7 +561,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     if (this.#leader === undefined && this.leaderId === this.#nodeId) {
       this.#startLeading()
       this.#parts.onRole(this, -1)
-    } else this.#link?.onCut()
+    } else this.#following.link?.onCut()
   }
 
   /** Answers produces whose time is up. True while some still wait. */
@@ -614,7 +582,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     if (this.#leader !== undefined) return 0
     // While it is mended, what readers have seen is not all here.
     const isWell = this.#cutting === 0 && this.#highWatermark <= this.log.writtenOffset
-    return mayFollow && isWell && this.#link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
+    return mayFollow && isWell && this.#following.link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
   }
 
   readLimit(isolation: Isolation): number {
@@ -630,7 +598,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   get certainEnd(): number {
     const isAlone = this.#leader?.isr.committed.length === 1 && this.minIsr === 1
-    return isAlone && !this.#isHeldBack() ? this.log.logEndOffset : this.#highWatermark
+    return isAlone && !this.#hold.check() ? this.log.logEndOffset : this.#highWatermark
   }
 
   listOffset(timestampMs: number, isolation: Isolation) {
@@ -691,7 +659,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   /** A leader asks to be followed; a follower leaves the ISR, and then mends what it has. */
   #onDamage(): void {
     if (this.#isClosed || this.#failure !== undefined) return
-    if (this.#leader === undefined) this.#link?.onDamage()
+    if (this.#leader === undefined) this.#following.link?.onDamage()
     else if (this.isr.length > 1) void this.#parts.onImpairment(this, 'damaged')
   }
 
@@ -730,7 +698,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     const leader = this.#leader
     this.#leader = undefined
     leader?.end(NOT_LEADER_OR_FOLLOWER)
-    this.#link = undefined
+    this.#following.end(this.#following.link)
     this.#failWaiters(NOT_LEADER_OR_FOLLOWER)
     this.wakeReaders()
   }
@@ -747,7 +715,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     })
     this.#failWaiters(KAFKA_STORAGE_ERROR)
     this.wakeReaders()
-    this.#link?.onFailed()
+    this.#following.link?.onFailed()
     this.#parts.onFailure(this, error)
   }
 

@@ -7,6 +7,7 @@
  * decided; a leader's lease counts from heartbeats that the controller answered before that.
  */
 import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
 
 /** Led in an epoch of which this node never heard. */
 export const UNKNOWN_LEADER = -1
@@ -33,5 +34,63 @@ export class Predecessors {
       if (isGone || untilMs <= nowMs) this.#untilMs.delete(nodeId)
     }
     return this.#untilMs.size > 0
+  }
+}
+
+/** What a replica is told of time and others. */
+export interface HoldParts {
+  readonly clock: Clock
+  /** How long another node may lead on in ignorance, once this one knows better. */
+  leaseMs?(): number
+  /** The node is a broker that is not fenced. */
+  isServing?(nodeId: number): boolean
+}
+
+/**
+ * Whether one replica, if it leads, holds back what it has more than those before it. Costs nothing
+ * where nobody led before.
+ */
+export class Hold {
+  readonly #nodeId: number
+  readonly #parts: HoldParts
+  #predecessors: Predecessors | undefined
+
+  constructor(nodeId: number, parts: HoldParts) {
+    this.#nodeId = nodeId
+    this.#parts = parts
+  }
+
+  /** As it was found when it was last looked at. */
+  get isOn(): boolean {
+    return this.#predecessors !== undefined
+  }
+
+  /** `newEpoch` follows the one that was known, perhaps not at once. */
+  note(leaderId: number, leaderEpoch: number, newEpoch: number): void {
+    assert(newEpoch > leaderEpoch, 'epochs rise')
+    const { leaseMs, clock } = this.#parts
+    if (leaseMs === undefined) return
+    const untilMs = clock.monotonicMs() + leaseMs()
+    const wasOther = leaderId >= 0 && leaderId !== this.#nodeId
+    const isSkipped = newEpoch > leaderEpoch + 1
+    if (!wasOther && !isSkipped) return
+    this.#predecessors ??= new Predecessors()
+    if (wasOther) this.#predecessors.add(leaderId, untilMs)
+    if (isSkipped) this.#predecessors.add(UNKNOWN_LEADER, untilMs)
+  }
+
+  /** It follows in the epoch of now. */
+  forget(nodeId: number): void {
+    this.#predecessors?.remove(nodeId)
+  }
+
+  /** Looks at who is left. */
+  check(): boolean {
+    const predecessors = this.#predecessors
+    if (predecessors === undefined) return false
+    const isServing = (id: number) => id !== this.#nodeId && this.#parts.isServing?.(id) === true
+    if (predecessors.mayAnswer(this.#parts.clock.monotonicMs(), isServing)) return true
+    this.#predecessors = undefined
+    return false
   }
 }

@@ -6,10 +6,10 @@ import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RpcStream, RpcStreamHandler } from '../base/rpc.ts'
 import type { Turn } from '../base/turn.ts'
-import type { PartitionLog } from '../log/partition-log.ts'
 import type { Subscribe } from './messages.ts'
 import type { Partition } from './partition.ts'
 import type { ReplicationProbe } from './probe.ts'
+import { RecentReads } from './recent.ts'
 import { FollowerSession } from './session.ts'
 import { Throttle } from './throttle.ts'
 
@@ -25,15 +25,6 @@ export interface ReplicaServiceParts {
   isThrottled?(partition: Partition): boolean
 }
 
-/** Records in the message to one follower: the next follower may well want the same. */
-export interface RecentRecords {
-  readonly offset: number
-  readonly nextOffset: number
-  readonly buffer: Buffer
-  readonly start: number
-  readonly end: number
-}
-
 /** A subscription that waits for this node's metadata to catch up with the follower's. */
 export interface Parked {
   readonly session: FollowerSession
@@ -42,11 +33,8 @@ export interface Parked {
 
 export class ReplicaService {
   readonly #parts: ReplicaServiceParts
-  /**
-   * Read and checked in this turn, by log. Good until a follower has dealt with anything, when
-   * buffers may be used again.
-   */
-  readonly recent = new Map<PartitionLog, RecentRecords>()
+  /** Of the messages to all followers. */
+  readonly recent = new RecentReads()
   /** Of all followers of this node together. */
   readonly throttle: Throttle
   readonly #sessions = new Set<FollowerSession>()

@@ -23,6 +23,7 @@ import {
   type Subscribe,
   writeDataHeader,
 } from './messages.ts'
+import { Row } from './row.ts'
 import type { Parked, ReplicaService, ReplicaServiceParts } from './service.ts'
 import { type FeedStream, Subscription } from './subscription.ts'
 
@@ -33,34 +34,8 @@ const LIVE_WINDOW_BYTES = 1024 * 1024
 const MESSAGE_BYTES = 1024 * 1024
 /** What one partition gets at a time while others wait. */
 const SHARE_BYTES = 256 * 1024
-/** Less is read again for the next follower. */
-const RECENT_BYTES = 8 * 1024
 /** A watermark that nothing else carries leaves after this. */
 const WATERMARK_MS = 5
-
-/** A row in which subscriptions wait for their turn. */
-class Row {
-  #items: Subscription[] = []
-  #head = 0
-
-  get size(): number {
-    return this.#items.length - this.#head
-  }
-
-  push(item: Subscription): void {
-    this.#items.push(item)
-  }
-
-  shift(): Subscription | undefined {
-    if (this.size === 0) return undefined
-    const item = this.#items[this.#head++]
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0
-      this.#head = 0
-    }
-    return item
-  }
-}
 
 export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStream, Flushable {
   queued = false
@@ -419,11 +394,11 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       return 0
     }
     assert(plan.nextOffset > subscription.nextOffset, 'what is sent leads on')
-    if (copied >= RECENT_BYTES && partition.replicas.length > 2 && !subscription.isInTail) {
+    if (!subscription.isInTail && partition.replicas.length > 2) {
       const { nextOffset: offset } = subscription
       const { nextOffset } = plan
       const recent = { offset, nextOffset, buffer: message, start, end: start + copied }
-      this.#service.recent.set(partition.log, recent)
+      this.#service.recent.note(partition.log, recent)
     }
     subscription.nextOffset = plan.nextOffset
     this.#writeHeader(subscription, message, at, copied)
@@ -452,13 +427,11 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     message: Buffer,
     start: number,
   ): number {
-    const recent = this.#service.recent.get(partition.log)
-    if (recent === undefined || recent.offset !== nextOffset) return 0
-    const length = recent.end - recent.start
-    if (length > wantedBytes) return 0
+    const recent = this.#service.recent.find(partition.log, nextOffset, wantedBytes)
+    if (recent === undefined) return 0
     recent.buffer.copy(message, start, recent.start, recent.end)
     plan.nextOffset = recent.nextOffset
-    return length
+    return recent.end - recent.start
   }
 
   #writeHeader(subscription: Subscription, message: Buffer, at: number, recordBytes: number): void {
