@@ -2,8 +2,9 @@
 import { assert } from '../base/assert.ts'
 import type { RaftCore } from './core.ts'
 import { NO_MEMBER_ID } from './messages.ts'
-import { NotLeading, Proposals } from './proposals.ts'
+import { NotLeading } from './proposals.ts'
 import { isJoint } from './quorum.ts'
+import { WaitOver } from './waits.ts'
 
 interface Wait {
   resolve(): void
@@ -46,7 +47,7 @@ export class Handovers {
 
   #settleTransfers(leader: RaftCore['leader']): void {
     if (leader !== undefined && leader.transferTo !== NO_MEMBER_ID) return
-    const fault = Proposals.refusal('transfer', 'the other did not take over in time')
+    const fault = new WaitOver('the other did not take over in time')
     for (const { resolve, reject } of this.#transfers.splice(0)) {
       if (leader === undefined) resolve()
       else reject(fault)

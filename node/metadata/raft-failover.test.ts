@@ -200,6 +200,17 @@ describe('node/metadata/raft-quorum: reading and describing', () => {
     await assert.rejects(world.complete(quorum.transferLeadership(9)), ProposalRefusedError)
     await cluster.stopAll()
   })
+
+  it('goes on leading when the other one does not take over', async () => {
+    const cluster = await agreed(4)
+    const { world } = cluster
+    const { id, quorum } = await cluster.leads()
+    const other = id === 1 ? 2 : 1
+    cluster.kill(other)
+    await assert.rejects(world.complete(quorum.transferLeadership(other)), QuorumTimeoutError)
+    assert.equal((await cluster.leads()).id, id)
+    await cluster.stopAll()
+  })
 })
 
 describe('node/metadata/raft-quorum: growing, shrinking, replacing', function () {
