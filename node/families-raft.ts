@@ -1,7 +1,31 @@
-/** Families of the group that keeps the metadata log, and of the elections that the controller holds. */
+/** Families of the group that keeps the metadata log, of elections, and of calls between nodes. */
 import type { Family, Source } from './families-source.ts'
 
+const RPC: readonly Family[] = [
+  {
+    name: 'odradek_rpc_client_seconds',
+    type: 'histogram',
+    help: 'Calls to other nodes, by method, until they are answered or fail.',
+    collect({ node }, emit) {
+      for (const { method, peer, seconds } of node.links.mesh.peers.probe.calls()) {
+        emit({ method, peer: String(peer) }, seconds)
+      }
+    },
+  },
+  {
+    name: 'odradek_rpc_errors_total',
+    type: 'counter',
+    help: 'Calls and streams to other nodes that ended with an error.',
+    collect({ node }, emit) {
+      for (const { method, peer, code, count } of node.links.mesh.peers.probe.errors()) {
+        emit({ method, peer: String(peer), code }, count)
+      }
+    },
+  },
+]
+
 export const RAFT_FAMILIES: readonly Family[] = [
+  ...RPC,
   {
     name: 'odradek_leader_elections_total',
     type: 'counter',
@@ -24,7 +48,13 @@ export const RAFT_FAMILIES: readonly Family[] = [
     name: 'odradek_raft_elections_total',
     type: 'counter',
     help: 'Elections of the metadata log in which this node stood, by their end.',
-    collect: ({ node }, emit) => emit({ result: 'won' }, node.raftProbe.electionsWon),
+    collect({ node: { raftProbe } }, emit) {
+      const { lost, timeout, preVoteDenied } = raftProbe.endings
+      emit({ result: 'won' }, raftProbe.electionsWon)
+      emit({ result: 'lost' }, lost)
+      emit({ result: 'timeout' }, timeout)
+      emit({ result: 'prevote_denied' }, preVoteDenied)
+    },
   },
   {
     name: 'odradek_raft_proposal_seconds',
@@ -41,8 +71,25 @@ export const RAFT_FAMILIES: readonly Family[] = [
     name: 'odradek_raft_snapshots_total',
     type: 'counter',
     help: 'Snapshots of the metadata, by what was done with them.',
-    collect: ({ node }, emit) =>
-      emit({ direction: 'installed' }, node.raftProbe.snapshotsInstalled),
+    collect({ node: { raftProbe } }, emit) {
+      emit({ direction: 'taken' }, raftProbe.snapshotsTaken)
+      emit({ direction: 'sent' }, raftProbe.snapshotsSent)
+      emit({ direction: 'installed' }, raftProbe.snapshotsInstalled)
+    },
+  },
+  {
+    name: 'odradek_raft_fsync_seconds',
+    type: 'histogram',
+    help: 'Syncs of the metadata log on this node.',
+    collect: ({ node }, emit) => emit({}, node.raftProbe.syncSeconds),
+  },
+  {
+    name: 'odradek_raft_peer_rtt_seconds',
+    type: 'histogram',
+    help: 'From a heartbeat of the leader of the metadata log to its answer, by who answers.',
+    collect({ node }, emit) {
+      for (const [peer, seconds] of node.raftProbe.roundTrips) emit({ peer: String(peer) }, seconds)
+    },
   },
   {
     name: 'odradek_raft_messages_total',

@@ -18,6 +18,7 @@ import type { GroupLags } from './group-lags.ts'
 import type { ElectionKind } from './metadata/election-figures.ts'
 import type { MetadataImage, PartitionImage } from './metadata/image.ts'
 import { FixedLabels } from './metrics.ts'
+import type { RpcProbe } from './peers/rpc-probe.ts'
 
 export type Emit = (labels: Labels, value: number | Histogram) => void
 
@@ -97,6 +98,7 @@ export interface ScrapedNode {
   }
   readonly replicationProbe: ReplicationProbe
   readonly raftProbe: RaftProbe
+  readonly links: { readonly mesh: { readonly peers: { readonly probe: RpcProbe } } }
   /** Held by the controller on this node, by kind. */
   readonly elections: Readonly<Record<ElectionKind, number>>
 }

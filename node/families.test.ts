@@ -23,6 +23,7 @@ import type { Family, ScrapedNode, ScrapedPartition } from './families-source.ts
 import { EMPTY_IMAGE, type PartitionImage } from './metadata/image.ts'
 import { PrometheusMetrics } from './metrics.ts'
 import { Node } from './node.ts'
+import { RpcProbe } from './peers/rpc-probe.ts'
 import { parseExposition } from './testing/exposition.ts'
 
 /** Base units, or what is counted: the last word of a name that is no counter. */
@@ -79,6 +80,7 @@ function nodeWith(partitionCount: number, level = 'auto'): ScrapedNode {
     },
     replicationProbe: new ReplicationProbe(),
     raftProbe: new RaftProbe(),
+    links: { mesh: { peers: { probe: new RpcProbe() } } },
     elections: { preferred: 1, failover: 2, reassign: 0, unclean: 0 },
   }
 }
@@ -195,6 +197,26 @@ describe('node/families', () => {
     const lags = families.get('odradek_replica_lag_seconds')!.samples
     assert.equal(lags.find(({ labels }) => labels === '{follower="2"}')!.value, 0)
     assert.ok(lags.find(({ labels }) => labels === '{follower="3"}')!.value > 0)
+  })
+
+  it('show calls between nodes and the rounds of the quorum', async () => {
+    const node = nodeWith(1)
+    const { probe } = node.links.mesh.peers
+    probe.answered('cluster/forward', 2, 0.003)
+    probe.failed('cluster/forward', 2, 'timeout')
+    probe.failed('raft/exchange', 3, 'unavailable')
+    probe.failed('raft/exchange', 3, 'unavailable')
+    node.raftProbe.endings.preVoteDenied = 4
+    const page = Buffer.concat(await pageOf(node, FAMILIES).render('prometheus')).toString()
+    for (const line of [
+      'odradek_rpc_client_seconds_count{method="cluster/forward",peer="2"} 1',
+      'odradek_rpc_errors_total{method="raft/exchange",peer="3",code="unavailable"} 2',
+      'odradek_raft_elections_total{result="prevote_denied"} 4',
+      'odradek_raft_snapshots_total{direction="taken"} 0',
+      'odradek_raft_fsync_seconds_count 0',
+    ]) {
+      assert.ok(page.includes(`\n${line}\n`), line)
+    }
   })
 
   it('cost little with 2,000 partitions, and never hold the loop for long', async () => {

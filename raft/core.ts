@@ -17,6 +17,7 @@ import {
   type VoteResponseMessage,
 } from './messages.ts'
 import type { RaftOptions } from './options.ts'
+import { ElectionEndings } from './probe.ts'
 import { isVoter, voterIds } from './quorum.ts'
 import type { Ready } from './ready.ts'
 import { isSameSnapshot } from './sender.ts'
@@ -35,11 +36,13 @@ export class RaftCore {
   /** The last known leader of this term. */
   #lastLeaderId = NO_MEMBER_ID
   readonly #voting: Voting
+  readonly #endings: ElectionEndings
   #savingVote: Vote | undefined = undefined
   #install: Snapshot | undefined = undefined
 
   constructor(options: RaftOptions, nowMs: number) {
     this.state = new RaftState(options, nowMs)
+    this.#endings = options.endings ?? new ElectionEndings()
     this.#follower = new Follower(this.state)
     this.#voting = this.#newVoting()
     this.#deadlineMs = nowMs + this.#startPatienceMs()
@@ -115,6 +118,7 @@ export class RaftCore {
     const { state } = this
     this.#leader?.end()
     this.#leader = undefined
+    if (this.#election?.isPreVote === false) this.#endings.lost++
     this.#election = undefined
     const isNewTerm = term > state.term
     if (isNewTerm) {
@@ -135,6 +139,7 @@ export class RaftCore {
   #campaign(isTransfer: boolean): void {
     const { state } = this
     assert(this.#leader === undefined, 'a leader needs no votes')
+    if (this.#election !== undefined) this.#endings.timeout++
     this.#setLeader(NO_MEMBER_ID)
     this.#elect(!isTransfer && !state.isSoleVoter, isTransfer)
   }
@@ -165,6 +170,8 @@ export class RaftCore {
       if (election.isPreVote) this.#elect(false, false)
       else this.#lead()
     } else if (outcome === 'lost') {
+      if (election.isPreVote) this.#endings.preVoteDenied++
+      else this.#endings.lost++
       // Whoever is to lead will be heard; else it asks again.
       this.#election = undefined
     }

@@ -223,6 +223,25 @@ describe('raft/driver', () => {
     await nodes.stop()
   })
 
+  it('counts how elections end', async () => {
+    const nodes = new Nodes([1, 2, 3])
+    const leader = await nodes.start()
+    const { leaderId } = leader.driver.status
+    const other = [1, 2, 3].find((id) => id !== leaderId)!
+    const { endings } = nodes.get(other).driver.probe
+    assert.equal(leader.driver.probe.electionsWon, 1)
+    // Nobody hears it: it asks, and asks again.
+    nodes.isLost = ({ from, to }) => from === other || to === other
+    await nodes.scheduler.runFor(5000)
+    assert.ok(endings.timeout > 0)
+    assert.equal(endings.preVoteDenied + endings.lost, 0)
+    // The others hear it, and have a leader: they say no.
+    nodes.isLost = ({ to, type }) => to === other && type !== 'vote-response'
+    await nodes.scheduler.runFor(5000)
+    assert.ok(endings.preVoteDenied > 0)
+    await nodes.stop()
+  })
+
   it('rejects what was not committed when it is deposed', async () => {
     const nodes = new Nodes([1, 2, 3])
     const leader = await nodes.start()
@@ -345,6 +364,9 @@ describe('raft/driver', () => {
     nodes.isLost = () => false
     await nodes.scheduler.runFor(2000)
     assert.equal(nodes.get(3).applied[0], `snapshot ${applied}`)
+    assert.equal(leader.driver.probe.snapshotsTaken, 1)
+    assert.equal(leader.driver.probe.snapshotsSent, 1)
+    assert.equal(nodes.get(3).driver.probe.snapshotsInstalled, 1)
     await nodes.scheduler.complete(nodes.propose(await nodes.leader(), 'last'))
     await nodes.scheduler.runFor(100)
     assert.equal(nodes.get(3).applied.at(-1), 'last')
@@ -372,6 +394,19 @@ describe('raft/driver', () => {
       assert.equal(replica.logEndOffset, leader.driver.status.endOffset)
       assert.ok(replica.lastHeardMs > 0 && replica.lastCaughtUpMs > 0)
     }
+    const { roundTrips, syncSeconds } = leader.driver.probe
+    assert.equal(roundTrips.size, 2)
+    for (const { counts, sum } of roundTrips.values()) {
+      const answers = counts.reduce((all, one) => all + one, 0)
+      // A message takes 0.1 ms, there and back.
+      assert.ok(answers >= 10 && Math.abs(sum / answers - 0.0002) < 1e-6, `${sum} s of ${answers}`)
+    }
+    assert.equal(nodes.get(other).driver.probe.roundTrips.size, 0)
+    assert.equal(
+      syncSeconds.counts.reduce((all, one) => all + one, 0),
+      leader.storage.syncCount,
+    )
+    assert.ok(Math.abs(syncSeconds.sum - 0.001 * leader.storage.syncCount) < 1e-6)
     await nodes.stop()
   })
 

@@ -28,6 +28,7 @@ import { RaftProbe } from './probe.ts'
 import { NotLeading, Proposals } from './proposals.ts'
 import { isVoter } from './quorum.ts'
 import { isEmpty, type Ready } from './ready.ts'
+import { RoundTrips } from './round-trips.ts'
 import { type RaftStorage, type Snapshot, StorageFull, type Vote } from './storage.ts'
 import type { RaftTransport } from './transport.ts'
 import { Waits } from './waits.ts'
@@ -115,6 +116,7 @@ export class RaftDriver {
   readonly #underWay = new Set<Promise<void>>()
   #announced = { leads: false, term: -1, leaderId: NO_MEMBER_ID, leaderTerm: -1 }
   readonly #handovers = new Handovers()
+  readonly #roundTrips: RoundTrips
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -122,9 +124,11 @@ export class RaftDriver {
     this.#timing = { ...DEFAULT_TIMING, ...options.timing }
     const { mustBeListed = false } = options
     const core = { member, voters, mustBeListed, random, codec, storage, timing: this.#timing }
-    this.#core = new RaftCore(core, clock.monotonicMs())
-    this.#waits = new Waits(clock)
     this.probe = options.probe ?? new RaftProbe()
+    const { endings } = this.probe
+    this.#core = new RaftCore({ ...core, endings }, clock.monotonicMs())
+    this.#waits = new Waits(clock)
+    this.#roundTrips = new RoundTrips(this.probe)
   }
 
   get status(): DriverStatus {
@@ -259,6 +263,7 @@ export class RaftDriver {
 
   /** The storage has a new snapshot: the log may begin at `startOffset`, at its end or before. */
   dropBefore(startOffset: number): void {
+    this.probe.snapshotsTaken++
     const { log } = this.#core.state
     if (this.#isStopped || this.#isBlocked || startOffset <= log.startOffset) return
     const least = Math.min(startOffset, log.durableEnd)
@@ -295,7 +300,10 @@ export class RaftDriver {
       this.#mailbox = []
       this.#mailboxBytes = 0
       this.probe.messagesReceived += mailbox.length
-      for (const message of mailbox) core.step(message)
+      for (const message of mailbox) {
+        this.#roundTrips.received(message, core.state.nowMs)
+        core.step(message)
+      }
       this.#work()
     } catch (error) {
       this.#fail(error)
@@ -324,7 +332,10 @@ export class RaftDriver {
     const { transport, onSuspect, logger } = this.#options
     if (ready.vote !== undefined) this.#saveVote(ready.vote)
     this.probe.messagesSent += ready.messages.length
-    for (const message of ready.messages) transport.send(message.to, message)
+    for (const message of ready.messages) {
+      transport.send(message.to, message)
+      this.#roundTrips.sent(message, this.#core.state.nowMs)
+    }
     if (ready.entries.length > 0) this.#append(ready.entries)
     for (const { context, offset } of ready.reads) this.#waits.readAnswered(context, offset)
     for (const nodeId of ready.suspects) onSuspect(nodeId)
@@ -395,8 +406,10 @@ export class RaftDriver {
     const { log } = this.#core.state
     const isDue = log.durableEnd < log.writtenEnd
     if (!isDue || this.#syncing !== undefined || this.#isBlocked || this.#isStopped) return
-    const { storage } = this.#options
+    const { storage, clock } = this.#options
+    const startedMs = clock.monotonicMs()
     this.#syncing = this.#inBackground(storage.sync(), (endOffset) => {
+      this.probe.syncSeconds.observe((clock.monotonicMs() - startedMs) / 1000)
       assert(this.#syncing !== undefined, 'one sync at a time')
       this.#syncing = undefined
       this.#core.synced(endOffset)

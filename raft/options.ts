@@ -1,6 +1,7 @@
 /** What a member is made of, and its numbers with their defaults. */
 import type { Random } from '../base/random.ts'
 import type { Member, Membership } from './messages.ts'
+import type { ElectionEndings } from './probe.ts'
 import type { RaftStorage } from './storage.ts'
 
 export interface RaftTiming {
@@ -81,4 +82,6 @@ export interface RaftOptions {
     'state' | 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes'
   >
   readonly timing: RaftTiming
+  /** Where the core counts them. */
+  readonly endings?: ElectionEndings
 }

@@ -159,6 +159,14 @@ function linkTests(scene: () => Scene): void {
         { code: 'unavailable' },
       )
     }
+    const errors = [...peers.probe.errors()]
+    // Nobody was asked where nobody is known.
+    assert.deepEqual(errors, [
+      { method: CLUSTER_SESSION, peer: 3, code: 'unavailable', count: 1 },
+      { method: CLUSTER_STATUS, peer: 3, code: 'unavailable', count: 1 },
+    ])
+    const calls = [...peers.probe.calls()].map(({ method, peer }) => `${method} ${peer}`)
+    assert.deepEqual(calls, [`${CLUSTER_STATUS} 3`])
   })
 
   it('follows a node to another address, and forgets one that is gone', async () => {

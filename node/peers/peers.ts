@@ -15,6 +15,7 @@ import {
 import { type RemoteNode, type SelfIdentity, voterDispute } from './hello.ts'
 import { type LinkEvents, type PeerAddress, PeerLink } from './link.ts'
 import { REFUSED, RefusalLog, UNREACHABLE } from './refusal-log.ts'
+import { RpcProbe } from './rpc-probe.ts'
 
 export interface PeersParts {
   readonly clock: Clock
@@ -40,6 +41,7 @@ export interface PeerState {
 export type DeathListener = (nodeId: number, incarnationId: string | undefined) => void
 
 export class Peers {
+  readonly probe = new RpcProbe()
   readonly #parts: PeersParts
   readonly #links = new Map<number, PeerLink>()
   readonly #deathListeners = new Set<DeathListener>()
@@ -80,9 +82,7 @@ export class Peers {
     assert(nodeId !== this.#parts.self.nodeId, 'a node does not call itself')
     return {
       stream: (method, handler) => this.#stream(nodeId, method, handler),
-      call: (method, request, timeoutMs) =>
-        this.#links.get(nodeId)?.call(method, request, timeoutMs) ??
-        Promise.reject(unknownNode(nodeId)),
+      call: (method, request, timeoutMs) => this.#call(nodeId, method, request, timeoutMs),
       close() {},
     }
   }
@@ -164,9 +164,38 @@ export class Peers {
     this.#links.clear()
   }
 
+  async #call(
+    nodeId: number,
+    method: string,
+    request: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Buffer> {
+    const link = this.#links.get(nodeId)
+    if (link === undefined) throw unknownNode(nodeId)
+    const { clock } = this.#parts
+    const startedMs = clock.monotonicMs()
+    try {
+      return await link.call(method, request, timeoutMs)
+    } catch (error) {
+      if (error instanceof RpcError) this.probe.failed(method, nodeId, error.code)
+      throw error
+    } finally {
+      this.probe.answered(method, nodeId, (clock.monotonicMs() - startedMs) / 1000)
+    }
+  }
+
   #stream(nodeId: number, method: string, handler: RpcStreamHandler): RpcStream {
     const link = this.#links.get(nodeId)
-    if (link !== undefined) return link.stream(method, handler)
+    if (link !== undefined) {
+      return link.stream(method, {
+        onMessage: (message) => handler.onMessage(message),
+        onDrain: () => handler.onDrain(),
+        onClose: (error) => {
+          if (error !== undefined) this.probe.failed(method, nodeId, error.code)
+          handler.onClose(error)
+        },
+      })
+    }
     const error = unknownNode(nodeId)
     this.#parts.clock.soon(() => handler.onClose(error))
     return { remote: `node ${nodeId}`, send: () => false, end() {}, cancel() {} }
