@@ -1,4 +1,4 @@
-/** How long the others take to answer a heartbeat, and what else is seen of messages as they leave. */
+/** How long others take to answer a heartbeat, and what else is seen of messages as they leave. */
 import { Histogram, SECONDS_BUCKETS } from '../base/metrics.ts'
 import type { Message } from './messages.ts'
 import type { RaftProbe } from './probe.ts'
