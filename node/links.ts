@@ -46,8 +46,6 @@ export interface LinksParts {
   onFatal(error: unknown): void
 }
 
-/** As long as a controller may be missing while a cluster starts. */
-const REGISTRATION_TIMEOUT_MS = 60_000
 const LOOK_FOR_COMPANY_MS = 50
 /** A quorum that has no leader for so long has lost its majority, most likely. */
 const WITHOUT_CONTROLLER_MS = 3000
@@ -106,7 +104,7 @@ export class Links {
       offlineDirectoryIds: () => [],
       heartbeatMs: settings.number('broker.heartbeat.interval.ms'),
       sessionTimeoutMs: settings.number('broker.session.timeout.ms'),
-      registrationTimeoutMs: REGISTRATION_TIMEOUT_MS,
+      registrationTimeoutMs: settings.number('initial.broker.registration.timeout.ms'),
       maybe: world.maybe,
     })
   }

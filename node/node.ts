@@ -311,7 +311,9 @@ export class Node {
     this.state = 'draining'
     this.#isSampling = false
     const { links } = this.#parts
-    await this.drain(this.settings.number('controlled.shutdown.max.wait.ms'))
+    if (this.settings.boolean('controlled.shutdown.enable')) {
+      await this.drain(this.settings.number('controlled.shutdown.max.wait.ms'))
+    }
     links.session.close()
     await this.server.close()
     this.groups.close()
