@@ -89,6 +89,11 @@ export class BrokerConnection implements ConnectionHandler {
     return this.#closed === undefined
   }
 
+  /** Does the broker serve this API in any version? */
+  knows(apiKey: number): boolean {
+    return this.#versions.has(apiKey)
+  }
+
   /** The newest version that both sides speak. Throws ClientError 'unsupported'. */
   version(api: Api<Struct, Struct>): number {
     const theirs = this.#versions.get(api.key)

@@ -1,10 +1,11 @@
 /** A consumer on simulated nodes that move their leaders, die and fall silent. */
 import assert from 'node:assert/strict'
+import { LEADER_EPOCH_AT, writeInt32 } from '../../log/format.ts'
 import { encodeBatch } from '../../log/records.ts'
 import type { Cluster } from './cluster.ts'
 import { KafkaError } from './cluster.ts'
 import { ClientError } from './connection.ts'
-import { Consumer } from './consumer.ts'
+import { Consumer, type Truncation } from './consumer.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 
 describe('kafka/client/consumer', () => {
@@ -23,7 +24,9 @@ describe('kafka/client/consumer', () => {
   const write = (partition: number, ...values: string[]) => {
     const { log } = fake.partition('orders', partition)
     for (const value of values) {
-      log.store(encodeBatch([{ timestampMs: 1, key: null, value: Buffer.from(value) }]))
+      const batch = encodeBatch([{ timestampMs: 1, key: null, value: Buffer.from(value) }])
+      writeInt32(batch, LEADER_EPOCH_AT, fake.partition('orders', partition).leaderEpoch)
+      log.store(batch)
     }
     log.commit()
   }
@@ -104,6 +107,85 @@ describe('kafka/client/consumer', () => {
     for (let i = 0; i < 5; i++) cluster.suspect('orders')
     write(0, 'b')
     assert.deepEqual(await polled(), ['0:b'])
+  })
+
+  describe('records that were read and are lost (KIP-320)', () => {
+    let truncations: Truncation[]
+    const truncatedAt1 = { topic: 'orders', partition: 0, fromOffset: 3, toOffset: 1 }
+
+    beforeEach(() => {
+      truncations = []
+      const onTruncation = (truncation: Truncation) => truncations.push(truncation)
+      consumer = new Consumer(cluster, { startAt: 'earliest', maxWaitMs: 100, onTruncation })
+    })
+
+    it('are noticed at a new leader, and what it has instead is read', async () => {
+      write(0, 'a', 'b', 'c')
+      await assign(0)
+      assert.deepEqual(await polled(), ['0:a', '0:b', '0:c'])
+      const orders = fake.partition('orders', 0)
+      orders.truncate(1)
+      orders.moveTo(2)
+      write(0, 'B', 'C', 'D', 'E')
+      assert.deepEqual(await polled(), ['0:B', '0:C', '0:D', '0:E'])
+      assert.deepEqual(truncations, [truncatedAt1])
+      assert.deepEqual(
+        consumer.positions().map(({ offset, epoch }) => [offset, epoch]),
+        [[5, 2]],
+      )
+    })
+
+    it('are noticed when the new leader has no more than it kept', async () => {
+      write(0, 'a', 'b', 'c')
+      await assign(0)
+      await polled()
+      const orders = fake.partition('orders', 0)
+      orders.truncate(1)
+      orders.moveTo(2)
+      assert.deepEqual(await polled(), [])
+      write(0, 'B')
+      assert.deepEqual(await polled(), ['0:B'])
+      assert.deepEqual(truncations, [truncatedAt1])
+    })
+
+    it('are noticed by a leader that stayed', async () => {
+      write(0, 'a', 'b', 'c')
+      await assign(0)
+      await polled()
+      fake.partition('orders', 0).truncate(1)
+      assert.deepEqual(await polled(), [])
+      assert.deepEqual(truncations, [truncatedAt1])
+      write(0, 'B')
+      assert.deepEqual(await polled(), ['0:B'])
+    })
+
+    it('are noticed by who goes on from a commit', async () => {
+      write(0, 'a', 'b', 'c')
+      const orders = fake.partition('orders', 0)
+      orders.truncate(1)
+      orders.moveTo(2)
+      write(0, 'B', 'C', 'D', 'E')
+      const place = { topic: 'orders', partition: 0, offset: 3, epoch: 1 }
+      await fake.world.complete(consumer.assign([place]), 1000)
+      assert.deepEqual(await polled(), ['0:B', '0:C', '0:D', '0:E'])
+      assert.deepEqual(truncations, [truncatedAt1])
+    })
+
+    it('are none when a leader moves and keeps all', async () => {
+      write(0, 'a')
+      await assign(0)
+      await polled()
+      for (const [leaderId, value] of [
+        [2, 'b'],
+        [3, 'c'],
+        [1, 'd'],
+      ] as const) {
+        fake.partition('orders', 0).moveTo(leaderId)
+        write(0, value)
+        assert.deepEqual(await polled(), [`0:${value}`])
+      }
+      assert.deepEqual(truncations, [])
+    })
   })
 
   it('starts again where it was told to when its offset is gone', async () => {

@@ -108,6 +108,7 @@ export interface CommittedTopic {
   readonly partitions: readonly {
     readonly partitionIndex: number
     readonly committedOffset: number
+    readonly committedLeaderEpoch: number
     readonly errorCode: number
   }[]
 }

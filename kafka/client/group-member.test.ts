@@ -36,13 +36,20 @@ describe('kafka/client/group-member', () => {
   it('joins, and reads on where the group is', async () => {
     fake.group.committed.set('orders/1', 7)
     assert.deepEqual(await join(), [
-      { topic: 'orders', partition: 0, offset: undefined },
-      { topic: 'orders', partition: 1, offset: 7 },
-      { topic: 'orders', partition: 2, offset: undefined },
+      { topic: 'orders', partition: 0, offset: undefined, epoch: -1 },
+      { topic: 'orders', partition: 1, offset: 7, epoch: -1 },
+      { topic: 'orders', partition: 2, offset: undefined, epoch: -1 },
     ])
     assert.equal(member.mustRejoin, false)
     await commit(4)
     assert.equal(fake.group.committed.get('orders/0'), 4)
+  })
+
+  it('keeps the leader epoch of what was read with the offset (KIP-320)', async () => {
+    await join()
+    await fake.world.complete(member.commit([{ ...place(0, 4), epoch: 3 }]), 1000)
+    assert.equal(fake.group.committedEpochs.get('orders/0'), 3)
+    assert.deepEqual((await join())[0], { ...place(0, 4), epoch: 3 })
   })
 
   it('follows a coordinator that moves, and stays the same member', async () => {

@@ -30,6 +30,20 @@ import {
 } from './range-assignor.ts'
 import { isTransient, persist } from './retry.ts'
 
+export interface CommittedPosition {
+  readonly topic: string
+  readonly partition: number
+  /** Undefined: nothing was committed. */
+  readonly offset: number | undefined
+  /** The leader epoch of what was read before it (KIP-320); -1 unknown. */
+  readonly epoch: number
+}
+
+type Commit = Omit<CommittedPosition, 'offset' | 'epoch'> & {
+  readonly offset: number
+  readonly epoch?: number
+}
+
 export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
@@ -79,11 +93,8 @@ export class GroupMember {
     return { memberId: this.#memberId, generation: this.#generation }
   }
 
-  /**
-   * Joins and returns this member's share with the committed offsets (undefined: none). Throws
-   * KafkaError and ClientError.
-   */
-  async join(): Promise<{ topic: string; partition: number; offset: number | undefined }[]> {
+  /** Joins and returns this member's share. Throws KafkaError and ClientError. */
+  async join(): Promise<CommittedPosition[]> {
     for (;;) {
       const assigned = await persist(this.#cluster, this.#deadlineMs(), () => this.#joinOnce())
       if (assigned !== undefined) {
@@ -103,9 +114,7 @@ export class GroupMember {
    * Resolves when all is committed, or `mustRejoin` is set because the group has changed. Throws
    * KafkaError and ClientError; a coordinator that moves is waited for first.
    */
-  async commit(
-    positions: readonly { topic: string; partition: number; offset: number }[],
-  ): Promise<void> {
+  async commit(positions: readonly Commit[]): Promise<void> {
     if (positions.length === 0 || this.#generation === -1) return
     await persist(this.#cluster, this.#deadlineMs(), async () => {
       const errors = await this.#commitOnce(positions)
@@ -114,9 +123,7 @@ export class GroupMember {
   }
 
   /** The error codes of partitions that were not committed. */
-  async #commitOnce(
-    positions: readonly { topic: string; partition: number; offset: number }[],
-  ): Promise<number[]> {
+  async #commitOnce(positions: readonly Commit[]): Promise<number[]> {
     const answer = await this.#coordinator.ask(
       offsetCommit,
       () => ({
@@ -126,10 +133,10 @@ export class GroupMember {
         groupInstanceId: null,
         topics: byTopic(positions).map(([name, row]) => ({
           name,
-          partitions: row.map(({ partition, offset }) => ({
+          partitions: row.map(({ partition, offset, epoch = -1 }) => ({
             partitionIndex: partition,
             committedOffset: offset,
-            committedLeaderEpoch: -1,
+            committedLeaderEpoch: epoch,
             committedMetadata: '',
           })),
         })),
@@ -231,16 +238,17 @@ export class GroupMember {
       name,
       partitionIndexes: row.map(({ partition }) => partition),
     }))
-    const offsets = new Map<string, number>()
+    const committed = new Map<string, { offset: number; epoch: number }>()
     try {
       const found = await fetchCommitted(connection, this.#options.group, topics, {
         requireStable: true,
         timeoutMs: this.#cluster.options.timeoutMs,
       })
       for (const { name, partitions } of found) {
-        for (const { partitionIndex, committedOffset, errorCode } of partitions) {
-          check(errorCode, `committed offset of ${name}-${partitionIndex}`)
-          if (committedOffset >= 0) offsets.set(`${name}/${partitionIndex}`, committedOffset)
+        for (const partition of partitions) {
+          const { partitionIndex, committedOffset: offset, committedLeaderEpoch: epoch } = partition
+          check(partition.errorCode, `committed offset of ${name}-${partitionIndex}`)
+          if (offset >= 0) committed.set(`${name}/${partitionIndex}`, { offset, epoch })
         }
       }
     } catch (error) {
@@ -249,11 +257,10 @@ export class GroupMember {
       }
       throw error
     }
-    return assigned.map(({ topic, partition }) => ({
-      topic,
-      partition,
-      offset: offsets.get(`${topic}/${partition}`),
-    }))
+    return assigned.map(({ topic, partition }) => {
+      const { offset, epoch = -1 } = committed.get(`${topic}/${partition}`) ?? {}
+      return { topic, partition, offset, epoch }
+    })
   }
 
   #scheduleHeartbeat(delayMs: number): void {

@@ -12,6 +12,7 @@ export class SharedGroup {
   /** Those that have seen this generation. */
   readonly joined = new Set<string>()
   readonly committed = new Map<string, number>()
+  readonly committedEpochs = new Map<string, number>()
   /** API names with the node that was asked. */
   readonly calls: string[] = []
   assignments = new Map<string, Buffer>()
@@ -94,8 +95,12 @@ export function groupsOf(
       return {
         topics: topics.map(({ name, partitions }) => ({
           name,
-          partitions: partitions.map(({ partitionIndex, committedOffset }) => {
-            if (errorCode === 0) group.committed.set(`${name}/${partitionIndex}`, committedOffset)
+          partitions: partitions.map((partition) => {
+            const { partitionIndex, committedOffset, committedLeaderEpoch } = partition
+            if (errorCode === 0) {
+              group.committed.set(`${name}/${partitionIndex}`, committedOffset)
+              group.committedEpochs.set(`${name}/${partitionIndex}`, committedLeaderEpoch)
+            }
             return { partitionIndex, errorCode }
           }),
         })),
@@ -112,6 +117,7 @@ export function groupsOf(
             partitions: partitionIndexes.map((partitionIndex) => ({
               partitionIndex,
               committedOffset: group.committed.get(`${name}/${partitionIndex}`) ?? -1,
+              committedLeaderEpoch: group.committedEpochs.get(`${name}/${partitionIndex}`) ?? -1,
               metadata: '',
               errorCode: 0,
             })),

@@ -1,5 +1,8 @@
-/** One partition as one node of a FakeCluster serves it: the log is shared, so nothing is ever lost. */
-import { baseOffsetAt, lastOffsetDeltaAt } from '../../../log/format.ts'
+/**
+ * One partition as one node of a FakeCluster serves it. The log is shared, so nothing is lost but
+ * what a test takes away.
+ */
+import { baseOffsetAt, lastOffsetDeltaAt, leaderEpochAt } from '../../../log/format.ts'
 import type { AppendOutcome, ReadPlan } from '../../../log/partition-log.ts'
 import type {
   AckWaiter,
@@ -32,6 +35,25 @@ export class SharedPartition {
     this.leaderId = leaderId
     this.leaderEpoch++
     for (const reader of [...this.log.readers]) reader.onData()
+  }
+
+  /** Records from `offset` on are lost, as by an unclean election. */
+  truncate(offset: number): void {
+    const { log } = this
+    while (log.batches.length > 0 && baseOffsetAt(log.batches.at(-1)!, 0) >= offset) {
+      log.batches.pop()
+    }
+    log.logEndOffset = offset
+    log.highWatermark = offset
+  }
+
+  endOffsetForEpoch(asked: number): { epoch: number; endOffset: number } {
+    let epoch = -1
+    for (const batch of this.log.batches) {
+      if (leaderEpochAt(batch, 0) > asked) return { epoch, endOffset: baseOffsetAt(batch, 0) }
+      epoch = leaderEpochAt(batch, 0)
+    }
+    return { epoch, endOffset: this.log.logEndOffset }
   }
 }
 
@@ -169,8 +191,8 @@ export class PartitionView implements PartitionPort {
     this.#shared.log.onCorruption(error)
   }
 
-  endOffsetForEpoch() {
-    return { epoch: -1, endOffset: -1 }
+  endOffsetForEpoch(epoch: number) {
+    return this.#shared.endOffsetForEpoch(epoch)
   }
 
   epochForOffset(): number {
