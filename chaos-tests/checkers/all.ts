@@ -17,6 +17,7 @@ import {
   vanishedReads,
 } from './records.ts'
 import { divergedReplicas } from './replicas.ts'
+import { leadersWithoutVotes, votesThatGoBack } from './votes.ts'
 
 export type Checker = (history: History) => Violation[]
 
@@ -39,6 +40,8 @@ export const CHECKERS: readonly Checker[] = [
   doubleOwners,
   commitsThatRegress,
   twoLeaders,
+  votesThatGoBack,
+  leadersWithoutVotes,
   divergedReplicas,
   metadataOrder,
   unavailability,

@@ -52,6 +52,10 @@ function poll(
 const final = (records: readonly (readonly [number, string])[], more: Partial<Poll> = {}) =>
   poll(0, records, { session: FINAL_SESSION, ...more })
 
+const vote = (term: number, votedId: number): Entry => {
+  return { op: 'vote', node: 1, life: 1, term, votedId, atMs: tick() }
+}
+
 const latest = (offset: number): Entry => {
   return {
     op: 'latest',
@@ -164,6 +168,10 @@ const BROKEN: Readonly<Record<string, () => Entry[]>> = {
   'double-owner': () => [assign('m', 1, -1), assign('n', 1, -1)],
   'offset-commit-regress': () => [commit('m', 1, 5), assign('n', 2, 4)],
   'two-leaders': () => [leader(1, 7), leader(2, 7)],
+  'vote-goes-back': () => [vote(7, 2), vote(7, 3)],
+  'vote-not-durable': () => [
+    { op: 'elected', term: 7, node: 1, voters: 3, backers: [1], atMs: tick() },
+  ],
   'replica-divergence': () => [replica(1, [11, 12]), replica(2, [11, 13])],
   'metadata-not-linear': () => [
     admin({ action: 'create', partitions: 3 }),

@@ -109,6 +109,30 @@ export interface Leader {
   readonly atMs: number
 }
 
+/** What a node's disk says, when that has changed. */
+export interface DurableVote {
+  readonly op: 'vote'
+  readonly node: number
+  /** Counts what makes its disk forget: a new disk, or damage to it. */
+  readonly life: number
+  readonly term: number
+  /** -1: nobody. */
+  readonly votedId: number
+  readonly atMs: number
+}
+
+/** A member of the Raft group leads. */
+export interface Elected {
+  readonly op: 'elected'
+  readonly term: number
+  readonly node: number
+  /** How many have a vote. */
+  readonly voters: number
+  /** Nodes on whose disks it has a vote of this term, or that are in a later one. */
+  readonly backers: readonly number[]
+  readonly atMs: number
+}
+
 /** A high watermark as a node shows it. */
 export interface Watermark {
   readonly op: 'watermark'
@@ -148,6 +172,8 @@ export type Entry =
   | Committed
   | Admin
   | Leader
+  | DurableVote
+  | Elected
   | Watermark
   | Fault
   | Replica

@@ -4,6 +4,7 @@
  */
 import type { SimCluster } from './cluster.ts'
 import type { Recorder } from './recorder.ts'
+import { durableVote } from './votes.ts'
 
 const LOOK_US = 100_000
 
@@ -12,6 +13,7 @@ export class Watch {
   readonly #recorder: Recorder
   readonly #leaders = new Set<string>()
   readonly #watermarks = new Map<string, number>()
+  readonly #votes = new Map<number, string>()
   #isOver = false
 
   constructor(cluster: SimCluster, recorder: Recorder) {
@@ -19,7 +21,9 @@ export class Watch {
     this.#recorder = recorder
     cluster.onStarted = ({ id }, running) => {
       running.quorum.onLeadership((leads, epoch) => {
-        if (leads) this.#leads({ scope: 'raft', epoch, node: id, atMs: recorder.nowMs })
+        if (!leads) return
+        this.#leads({ scope: 'raft', epoch, node: id, atMs: recorder.nowMs })
+        this.#elected(id, epoch)
       })
     }
   }
@@ -37,6 +41,7 @@ export class Watch {
   }
 
   #look(): void {
+    this.#lookAtVotes()
     const atMs = this.#recorder.nowMs
     for (const { id, boots, running } of this.#cluster.running) {
       for (const partition of running!.partitions.all()) {
@@ -48,6 +53,31 @@ export class Watch {
         this.#watermarks.set(key, offset)
         this.#recorder.add({ op: 'watermark', scope, node: id, boot: boots, offset, atMs })
       }
+    }
+  }
+
+  /** Whose disks remember that they voted for it: those that forgot by a fault are believed. */
+  #elected(node: number, term: number): void {
+    const { nodes } = this.#cluster
+    const backers = nodes.filter((one) => {
+      const vote = durableVote(one)
+      if (vote === undefined || one.diskLife > 1) return one.diskLife > 1
+      return vote.term > term || (vote.term === term && vote.votedId === node)
+    })
+    const ids = backers.map(({ id }) => id)
+    const atMs = this.#recorder.nowMs
+    this.#recorder.add({ op: 'elected', term, node, voters: nodes.length, backers: ids, atMs })
+  }
+
+  #lookAtVotes(): void {
+    const atMs = this.#recorder.nowMs
+    for (const node of this.#cluster.nodes) {
+      const vote = durableVote(node)
+      const { id, diskLife: life } = node
+      const text = `${life}/${vote?.term}/${vote?.votedId}`
+      if (vote === undefined || this.#votes.get(id) === text) continue
+      this.#votes.set(id, text)
+      this.#recorder.add({ op: 'vote', node: id, life, ...vote, atMs })
     }
   }
 
