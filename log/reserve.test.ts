@@ -77,6 +77,23 @@ describe('log/reserve', () => {
     }
   })
 
+  it('makes its empty file empty again, when a crash has taken back the name of a piece', async () => {
+    const bench = new Bench()
+    await bench.scheduler.runFor(5000)
+    const file = bench.disk.open('/data/reserve/empty', 'write')
+    file.write(Buffer.alloc(RESERVE_PIECE_BYTES), 0, RESERVE_PIECE_BYTES, 0)
+    file.close()
+    await bench.restart()
+    assert.equal(bench.reserve.pieceCount, RESERVE_PIECES)
+    await bench.scheduler.runFor(5000)
+    bench.fillDisk()
+    for (let given = 1; given <= RESERVE_PIECES; given++) {
+      assert.equal(bench.reserve.giveUp(), true)
+      assert.equal(await bench.freeBytes(), given * RESERVE_PIECE_BYTES)
+    }
+    await bench.scheduler.complete(bench.reserve.close())
+  })
+
   it('does without on a disk that fails', async () => {
     const bench = new Bench()
     bench.disk.fault = (operation) => (operation === 'write' ? 'EIO' : undefined)

@@ -24,6 +24,7 @@ export interface ReserveOptions {
 export const RESERVE_PIECES = 8
 /** A few blocks of any file system. */
 export const RESERVE_PIECE_BYTES = 32_768
+const EMPTY = 'empty'
 const FIRST_FILL_MS = 1000
 const FILL_MS = 10_000
 /** Not the last that others have: a reserve is for later. */
@@ -47,8 +48,8 @@ export class Reserve {
       for (const { name } of disk.list(directory)) {
         const path = `${directory}/${name}`
         const size = disk.sizeOf(path)
-        if (size === RESERVE_PIECE_BYTES) this.#pieces.push(path)
-        else if (size === 0) this.#empty = path
+        if (size === 0) this.#empty = path
+        else if (size === RESERVE_PIECE_BYTES && name !== EMPTY) this.#pieces.push(path)
       }
     })
     this.#fillLater(FIRST_FILL_MS)
@@ -88,9 +89,7 @@ export class Reserve {
       disk.makeDirectory(directory)
       for (let i = 0; i < RESERVE_PIECES; i++) await this.#make(`${directory}/piece-${i}`)
       if (this.#isClosed || this.#empty !== undefined) return
-      const path = `${directory}/empty`
-      disk.open(path, 'write').close()
-      this.#empty = path
+      await this.#makeEmpty(`${directory}/${EMPTY}`)
     } catch (error) {
       this.#say('filled', error)
     }
@@ -109,6 +108,17 @@ export class Reserve {
     } catch (error) {
       await file.truncate(0)
       throw error
+    } finally {
+      file.close()
+    }
+  }
+
+  /** A power loss can take back the name of a piece that was the empty file: then it is full. */
+  async #makeEmpty(path: string): Promise<void> {
+    const file = this.#options.disk.open(path, 'write')
+    try {
+      if (file.size() > 0) await file.truncate(0)
+      this.#empty = path
     } finally {
       file.close()
     }
