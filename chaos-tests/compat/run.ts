@@ -22,6 +22,7 @@ import {
   prepareKafkaLibs,
   prepareKcat,
   prepareNode22,
+  prepareOlderJava,
   preparePython,
   Unavailable,
 } from './toolchains.ts'
@@ -63,16 +64,31 @@ const python = (script: string) => async () => [
   join(COMPAT_SOURCES, 'python', script),
 ]
 
+const JAVA_FLAGS = ['-Xmx512M', '-XX:TieredStopAtLevel=1']
+const olderJava = (version: string): Client => {
+  const name = `java-${version.slice(0, version.lastIndexOf('.'))}`
+  return {
+    name,
+    prepare: async () => {
+      const flags = [...JAVA_FLAGS, `-Dinterop.client=${name}`]
+      return ['java', ...flags, '-cp', await prepareOlderJava(version), 'InteropOlder']
+    },
+    hasCross: true,
+  }
+}
+
 const CLIENTS: readonly Client[] = [
   { name: 'issue', prepare: python('issue_program.py'), hasCross: false },
   {
     name: 'java',
     prepare: async () => {
-      const flags = ['-Xmx512M', '-XX:TieredStopAtLevel=1', '-Dlog4j2.level=OFF']
+      const flags = [...JAVA_FLAGS, '-Dlog4j2.level=OFF']
       return ['java', ...flags, '-cp', await prepareJava(), 'Interop']
     },
     hasCross: true,
   },
+  olderJava('3.9.1'),
+  olderJava('2.8.2'),
   { name: 'kafkajs', prepare: async () => [process.execPath, here('kafkajs.js')], hasCross: true },
   { name: 'kafka-python', prepare: python('kafka_python_driver.py'), hasCross: true },
   { name: 'confluent-kafka', prepare: python('confluent_driver.py'), hasCross: true },

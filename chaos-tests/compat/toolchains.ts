@@ -126,6 +126,7 @@ export async function prepareKafkaLibs(): Promise<string> {
 
 export const JAVA_SOURCES = [
   'Interop.java',
+  'ClientApi.java',
   'ClientChecks.java',
   'ToolChecks.java',
   'ClusterToolChecks.java',
@@ -142,6 +143,31 @@ export async function prepareJava(): Promise<string> {
     await mustRun('javac', ['-nowarn', '-cp', join(libs, '*'), '-d', target, ...files])
   })
   return `${directory}:${join(libs, '*')}`
+}
+
+const OLDER_SOURCES = [
+  'ClientChecks.java',
+  'Suite.java',
+  'older/ClientApi.java',
+  'older/InteropOlder.java',
+]
+
+/** Gives the class path of the checks with an older version of the Java clients. */
+export async function prepareOlderJava(version: string): Promise<string> {
+  requireCommands('java', 'javac', 'mvn')
+  const sources = OLDER_SOURCES.map((name) => `java/${name}`)
+  const keys = ['java/older/pom.xml', ...sources]
+  const directory = await cached(`java-${version}`, keys, async (target) => {
+    copyFileSync(join(COMPAT_SOURCES, 'java/older/pom.xml'), join(target, 'pom.xml'))
+    const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime']
+    const places = [`-Dclients.version=${version}`, `-DoutputDirectory=${join(target, 'libs')}`]
+    await mustRun('mvn', ['-q', '-B', ...goal, ...places], { cwd: target })
+    const files = sources.map((name) => join(COMPAT_SOURCES, name))
+    const output = join(target, 'classes')
+    mkdirSync(output)
+    await mustRun('javac', ['-nowarn', '-cp', join(target, 'libs/*'), '-d', output, ...files])
+  })
+  return `${join(directory, 'classes')}:${join(directory, 'libs/*')}`
 }
 
 /** Gives a Node of at least 22.22 and the directory where @platformatic/kafka is installed. */

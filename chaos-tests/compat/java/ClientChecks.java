@@ -17,12 +17,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
-import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -191,7 +189,7 @@ final class ClientChecks {
     Map<OffsetSpec, Long> expected = new HashMap<>();
     expected.put(OffsetSpec.earliest(), 0L);
     expected.put(OffsetSpec.latest(), 10L);
-    expected.put(OffsetSpec.maxTimestamp(), 9L);
+    expected.putAll(ClientApi.offsetsOfTheLatest(9L));
     expected.put(OffsetSpec.forTimestamp(base + 1), 1L);
     for (Map.Entry<OffsetSpec, Long> entry : expected.entrySet()) {
       long offset = admin.listOffsets(Map.of(partition, entry.getKey())).partitionResult(partition).get().offset();
@@ -202,7 +200,7 @@ final class ClientChecks {
   /** A member in its own thread; its consumer may leave or go silent without a goodbye. */
   private static final class Member implements Runnable, ConsumerRebalanceListener {
     final Set<Integer> assigned = new ConcurrentSkipListSet<>();
-    final AtomicReference<CloseOptions> ending = new AtomicReference<>();
+    final AtomicReference<ClientApi.Ending> ending = new AtomicReference<>();
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final String topic;
     final Thread thread = new Thread(this);
@@ -218,11 +216,11 @@ final class ClientChecks {
     public void run() {
       consumer.subscribe(List.of(topic), this);
       while (ending.get() == null) consumer.poll(Duration.ofMillis(100));
-      consumer.close(ending.get());
+      ClientApi.close(consumer, ending.get());
     }
 
-    void end(CloseOptions.GroupMembershipOperation operation) throws Exception {
-      ending.set(CloseOptions.groupMembershipOperation(operation).withTimeout(Duration.ofSeconds(5)));
+    void end(ClientApi.Ending how) throws Exception {
+      ending.set(how);
       thread.join();
     }
 
@@ -253,19 +251,21 @@ final class ClientChecks {
     List<Member> members = new ArrayList<>();
     String strategy = "org.apache.kafka.clients.consumer." + assignor;
     for (int i = 0; i < 3; i++) {
-      members.add(new Member(topic, "group.id", topic, "partition.assignment.strategy", strategy));
+      List<String> options = new ArrayList<>(List.of("group.id", topic, "partition.assignment.strategy", strategy));
+      if (i == 1) options.addAll(ClientApi.OPTIONS_OF_THE_DYING);
+      members.add(new Member(topic, options.toArray(String[]::new)));
     }
     String name = "group (" + assignor + ")";
     Suite.check(name + " of three shares 12 partitions", () -> sharedBy(members, 4, 30_000));
     Suite.check(name + ": a member leaves", () -> {
-      members.get(0).end(CloseOptions.GroupMembershipOperation.LEAVE_GROUP);
+      members.get(0).end(ClientApi.Ending.LEAVE);
       sharedBy(members.subList(1, 3), 6, 20_000);
     });
     Suite.check(name + ": a member dies", () -> {
-      members.get(1).end(CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP);
+      members.get(1).end(ClientApi.Ending.DIE);
       sharedBy(members.subList(2, 3), 12, 25_000);
     });
-    members.get(2).end(CloseOptions.GroupMembershipOperation.LEAVE_GROUP);
+    members.get(2).end(ClientApi.Ending.LEAVE);
   }
 
   private void staticMember() throws Exception {
@@ -275,13 +275,13 @@ final class ClientChecks {
     Member second = new Member(topic, "group.id", topic, "group.instance.id", "second", "session.timeout.ms", "30000");
     Suite.waitFor(20_000, "one partition each", () -> first.assigned.size() == 1 && second.assigned.size() == 1);
     Set<Integer> before = new TreeSet<>(first.assigned);
-    first.end(CloseOptions.GroupMembershipOperation.DEFAULT);
+    first.end(ClientApi.Ending.CLOSE);
     Suite.expectEqual(second.assigned.size(), 1, "partitions of the other while the first is away");
     Member again = new Member(topic, options);
     Suite.waitFor(10_000, "its partition again", () -> again.assigned.equals(before));
     Suite.expectEqual(second.assigned.size(), 1, "partitions of the other");
-    again.end(CloseOptions.GroupMembershipOperation.LEAVE_GROUP);
-    second.end(CloseOptions.GroupMembershipOperation.LEAVE_GROUP);
+    again.end(ClientApi.Ending.LEAVE);
+    second.end(ClientApi.Ending.LEAVE);
   }
 
   private static List<String> take(String topic, String group, int count) {
@@ -322,7 +322,7 @@ final class ClientChecks {
   private void adminTopics() throws Exception {
     String topic = create("admin", 2);
     ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-    Suite.expectEqual(admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size(), 2,
+    Suite.expectEqual(ClientApi.describe(admin, topic).partitions().size(), 2,
         "partitions");
     alter(resource, AlterConfigOp.OpType.SET, "retention.ms", "120000");
     alter(resource, AlterConfigOp.OpType.APPEND, "cleanup.policy", "compact");
@@ -343,7 +343,7 @@ final class ClientChecks {
         "InvalidConfigurationException");
     admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(5))).all().get();
     Suite.waitFor(10_000, "5 partitions",
-        () -> admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size() == 5);
+        () -> ClientApi.describe(admin, topic).partitions().size() == 5);
     Suite.expectError(() -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all().get(),
         "InvalidPartitionsException");
     Suite.expectError(() -> create("admin", 1), "TopicExistsException");
@@ -378,22 +378,21 @@ final class ClientChecks {
 
   private void adminGroups() throws Exception {
     String group = Suite.PREFIX + "-resume";
-    Suite.expect(admin.listGroups().all().get().stream().anyMatch(g -> g.groupId().equals(group)), "not listed");
-    Suite.expect(admin.listGroups(ListGroupsOptions.forConsumerGroups()).all().get().size() > 0, "no groups");
-    var described = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
-    Suite.expectEqual(described.groupState().toString(), "Empty", "state");
+    Suite.expect(ClientApi.groups(admin).contains(group), "not listed");
+    Suite.expect(ClientApi.consumerGroups(admin).contains(group), "not listed as a consumer group");
+    Suite.expectEqual(ClientApi.state(admin, group), "Empty", "state");
     TopicPartition partition = new TopicPartition(group, 0);
     admin.deleteConsumerGroupOffsets(group, Set.of(partition)).all().get();
     Suite.expectEqual(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().size(), 0,
         "offsets after their deletion");
     admin.deleteConsumerGroups(List.of(group)).all().get();
-    Suite.expect(admin.listGroups().all().get().stream().noneMatch(g -> g.groupId().equals(group)), "still listed");
+    Suite.expect(!ClientApi.groups(admin).contains(group), "still listed");
     Suite.expectError(() -> admin.deleteConsumerGroups(List.of(group)).all().get(), "GroupIdNotFoundException");
   }
 
   private void refusals() throws Exception {
     String topic = Suite.PREFIX + "-no-such-topic";
-    Suite.expectError(() -> admin.describeTopics(List.of(topic)).allTopicNames().get(),
+    Suite.expectError(() -> ClientApi.describe(admin, topic),
         "UnknownTopicOrPartitionException");
     Suite.expectError(() -> {
       try (KafkaProducer<byte[], byte[]> producer = producer("max.block.ms", "3000")) {
@@ -431,7 +430,7 @@ final class ClientChecks {
   private void crossWrite(String topic) throws Exception {
     for (String codec : Suite.CODECS) {
       List<Header> headers = List.of(new RecordHeader("codec", Suite.bytes(codec)),
-          new RecordHeader("client", Suite.bytes("java")));
+          new RecordHeader("client", Suite.bytes(Suite.CLIENT)));
       try (KafkaProducer<byte[], byte[]> producer = producer("compression.type", codec, "linger.ms", "20")) {
         for (int i = 0; i < Suite.CROSS_COUNT; i++) {
           producer.send(new ProducerRecord<>(topic, Suite.CODECS.indexOf(codec), Suite.BASE_TIMESTAMP_MS + i * 1000L,
@@ -445,7 +444,7 @@ final class ClientChecks {
     String topic = Suite.PREFIX + "-cross";
     Suite.check("writes for the others", () -> crossWrite(create("cross", Suite.CODECS.size())));
     Suite.say(Map.of("produced",
-        Map.of("client", "java", "topic", topic, "codecs", Suite.CODECS, "timestamps", true, "headers", true)));
+        Map.of("client", Suite.CLIENT, "topic", topic, "codecs", Suite.CODECS, "timestamps", true, "headers", true)));
     for (JsonNode source : Suite.readCrossSources()) {
       Suite.check("reads what " + source.get("client").asText() + " wrote", () -> expectCross(source));
     }

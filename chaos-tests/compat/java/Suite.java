@@ -25,7 +25,8 @@ final class Suite {
   }
 
   static final String BOOTSTRAP = System.getenv().getOrDefault("INTEROP_BOOTSTRAP", "");
-  static final String PREFIX = System.getenv().getOrDefault("INTEROP_RUN", "run") + "-java";
+  static final String CLIENT = System.getProperty("interop.client", "java");
+  static final String PREFIX = System.getenv().getOrDefault("INTEROP_RUN", "run") + "-" + CLIENT;
   static final short REPLICAS = Short.parseShort(System.getenv().getOrDefault("INTEROP_REPLICAS", "1"));
   static final boolean HAS_TRANSACTIONS = "supported".equals(System.getenv("INTEROP_TRANSACTIONS"));
   static final boolean IS_FAST = "1".equals(System.getenv("INTEROP_FAST"));
