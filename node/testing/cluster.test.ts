@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { type Admin, Kafka, logLevel, Partitioners } from 'kafkajs'
 import { startCluster, type TestCluster, type TestNode } from './cluster.ts'
 
@@ -84,5 +86,38 @@ describe('node/testing', function () {
     first.resume()
     await other.disconnect()
     await admin.disconnect()
+  })
+})
+
+describe('node/testing in a directory', function () {
+  this.timeout(60_000)
+
+  it('keeps its records over a kill, and over a new cluster', async () => {
+    const directory = mkdtempSync(fileURLToPath(new URL('data-', import.meta.url)))
+    const sendTo = async (cluster: TestCluster, value: string) => {
+      const producer = kafkaOf(cluster.nodes).producer({
+        createPartitioner: Partitioners.DefaultPartitioner,
+      })
+      await producer.connect()
+      const [answer] = await producer.send({ topic: 't', messages: [{ value }] })
+      await producer.disconnect()
+      return Number(answer?.baseOffset)
+    }
+    try {
+      {
+        await using cluster = await startCluster({ directory })
+        const admin = kafkaOf(cluster.nodes).admin()
+        await makeTopic(admin)
+        await admin.disconnect()
+        assert.equal(await sendTo(cluster, 'one'), 0)
+        await cluster.nodes[0]!.kill()
+        assert.equal(await sendTo(cluster, 'two'), 1)
+        await cluster.nodes[0]!.start()
+      }
+      await using cluster = await startCluster({ directory })
+      assert.equal(await sendTo(cluster, 'three'), 2)
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 })

@@ -1,6 +1,6 @@
 /**
  * A cluster for tests of programs that use one: the real nodes, in this process, with disks in memory
- * and links that can be cut, behind real TCP ports for any Kafka client. It is the simulation of
+ * (or in a directory) and links that can be cut, behind real TCP ports for any Kafka client. It is the simulation of
  * `base/sim`, which follows the real clock here.
  *
  *     import { startCluster } from 'odradek/testing'
@@ -10,11 +10,13 @@
  */
 import { assert } from '../../base/assert.ts'
 import { realClock } from '../../base/real/clock.ts'
+import { RealDisk } from '../../base/real/disk.ts'
 import { realNetwork } from '../../base/real/network.ts'
 import { type SimHost, SimWorld } from '../../base/sim/world.ts'
 import { loadSettings } from '../config/load.ts'
 import { Node } from '../node.ts'
 import { Bridge } from './bridge.ts'
+import { FolderDisk } from './folder-disk.ts'
 import { Pump } from './pump.ts'
 
 export interface TestClusterOptions {
@@ -24,6 +26,8 @@ export interface TestClusterOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Decides elections, latencies and the like. 1 */
   readonly seed?: number
+  /** Where the nodes keep their files; made when it is missing. In memory when it is not given. */
+  readonly directory?: string
 }
 
 const KAFKA_PORT = 9092
@@ -42,6 +46,7 @@ export class TestCluster {
   readonly nodes: readonly TestNode[]
   readonly #world: SimWorld
   readonly #pump: Pump
+  readonly #isOnDisk: boolean
 
   /** Use `startCluster`. */
   constructor(options: TestClusterOptions) {
@@ -49,11 +54,14 @@ export class TestCluster {
     assert(Number.isInteger(count) && count >= 1 && count <= 9, 'one to nine nodes')
     this.#world = new SimWorld(options.seed ?? 1)
     this.#pump = new Pump(this.#world.scheduler, realClock)
+    const { directory } = options
+    this.#isOnDisk = directory !== undefined
     const names = Array.from({ length: count }, (_, at) => `node-${at + 1}`)
     const voters = names.map((name, at) => `${at + 1}@${name}:${CLUSTER_PORT}`).join(',')
     const settings = { 'controller.quorum.voters': voters, ...options.settings }
     this.nodes = names.map((name, at) => {
-      return new TestNode({ id: at + 1, name, world: this.#world, pump: this.#pump, settings })
+      const parts = { id: at + 1, name, world: this.#world, pump: this.#pump, settings }
+      return new TestNode({ ...parts, folder: directory && `${directory}/${name}` })
     })
   }
 
@@ -69,12 +77,13 @@ export class TestCluster {
 
   async start(): Promise<void> {
     for (const node of this.nodes) await node.listen()
-    const starts = this.nodes.map((node) => node.boot())
-    // Nobody is connected yet: time may fly.
-    await this.#world.complete(Promise.all(starts), READY_WITHIN_MS)
+    const starts = Promise.all(this.nodes.map((node) => node.boot()))
+    // Nobody is connected yet: time may fly, where no real disk has to follow.
+    if (!this.#isOnDisk) await this.#world.complete(starts, READY_WITHIN_MS)
     const { nowMs } = this.#world.scheduler
     for (const node of this.nodes) node.setClock(realClock.nowMs(), nowMs)
     this.#pump.start()
+    await starts
   }
 
   /** The two nodes don't reach each other any more; clients reach both. */
@@ -109,6 +118,8 @@ interface TestNodeParts {
   readonly world: SimWorld
   readonly pump: Pump
   readonly settings: Readonly<Record<string, string>>
+  /** Its disk; in memory when undefined. */
+  readonly folder: string | undefined
 }
 
 export class TestNode {
@@ -117,6 +128,8 @@ export class TestNode {
   readonly #parts: TestNodeParts
   readonly #host: SimHost
   readonly #bridge: Bridge
+  /** Of the process that runs. */
+  #folderDisk: FolderDisk | undefined
   #failure: unknown
 
   constructor(parts: TestNodeParts) {
@@ -141,10 +154,16 @@ export class TestNode {
     return this.#host.isRunning
   }
 
-  /** As `kill -9` together with a loss of power: no goodbye, and unsynced bytes are gone. */
+  /**
+   * As `kill -9`, no goodbye; a disk in memory loses its power too, and with it the bytes that were
+   * not synced.
+   */
   async kill(): Promise<void> {
     this.#host.kill()
     this.#host.disk.powerLoss()
+    const disk = this.#folderDisk
+    this.#folderDisk = undefined
+    await disk?.end()
     await this.#bridge.close()
     this.#parts.pump.wake()
   }
@@ -183,11 +202,16 @@ export class TestNode {
   /** For the cluster: a new process. Resolves when it serves. */
   async boot(): Promise<void> {
     this.#failure = undefined
+    const world = this.#host.boot()
+    const disk = this.#makeDisk()
+    this.#folderDisk = disk
     const onFatal = (error: unknown) => {
+      if (this.#folderDisk !== disk) return // a process that was killed meanwhile
       this.#failure = error
       this.#host.kill()
+      void disk?.end()
     }
-    await Node.start(this.#host.boot(), this.#settings(), onFatal)
+    await Node.start(disk === undefined ? world : { ...world, disk }, this.#settings(), onFatal)
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -197,6 +221,16 @@ export class TestNode {
     this.#host.setClock(
       wallMs - (clock.nowMs() - clock.offsetMs) - (virtualMs - clock.monotonicMs()),
     )
+  }
+
+  #makeDisk(): FolderDisk | undefined {
+    const { folder, pump } = this.#parts
+    if (folder === undefined) return undefined
+    const tell = (settle: () => void) => {
+      this.#host.disk.tell(settle) // later, while the process is frozen
+      pump.wake()
+    }
+    return new FolderDisk({ disk: new RealDisk(), folder, tell })
   }
 
   #settings() {
