@@ -94,6 +94,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['node/cli/'],
   'fast-check': ['.test.ts', 'testing/'],
   kafkajs: ['chaos-tests/', 'node/testing/cluster.test.ts'],
+  publint: ['deploy/check/package.ts'],
 }
 
 /** Which folder may import which others: each tsconfig.json says the same. */

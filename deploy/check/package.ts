@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
 import { type Report, Skip } from './report.ts'
 
 const run = promisify(execFile)
@@ -31,6 +33,7 @@ export async function checkPackage(report: Report): Promise<void> {
       install(folder),
     )
     if (!isInstalled) return
+    await report.check('package: publint', () => lint(folder))
     for (const [at, major] of MAJORS.entries()) {
       await report.check(`package: odradek dev and odradek/testing on Node ${major}`, async () => {
         const node = await nodeOf(major, join(folder, `node-${major}`))
@@ -57,6 +60,14 @@ async function install(folder: string): Promise<string> {
   const size = `${(sizeBytes / 1e6).toFixed(1)} MB installed`
   if (sizeBytes > SIZE_MAX) throw new Error(`${size}, more than ${SIZE_MAX / 1e6}`)
   return `${made.files.length} files, ${size}`
+}
+
+/** What tools that read a package would trip over. */
+async function lint(folder: string): Promise<undefined> {
+  const pkgDir = join(folder, 'node_modules/odradek')
+  const { messages, pkg } = await publint({ pkgDir, strict: true, pack: false })
+  if (messages.length === 0) return undefined
+  throw new Error(messages.map((one) => formatMessage(one, pkg, { color: false })).join('; '))
 }
 
 function sizeOf(directory: string): number {
