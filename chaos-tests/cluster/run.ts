@@ -269,6 +269,11 @@ function runs(flags: Flags): Flags[] {
     const needs = all.get(name)
     return needs === undefined || reasons.get(needs) === undefined
   }
+  if (preset === 'mixes') {
+    for (const [name, needs] of all) {
+      if (!canDo(name)) print(`skipped ${name}: ${reasons.get(needs!)}`)
+    }
+  }
   return runsOf(preset, seed, canDo).map((first, at) => {
     const own = parseFlags([...first, ...words, '--seed', String(seed + at)])
     // A folder for each run.
