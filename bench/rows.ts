@@ -22,6 +22,7 @@ import {
   residentBytes,
   runLoadProcess,
 } from './measure.ts'
+import { scrapeRow } from './scrape.ts'
 import { timelineRow } from './timeline.ts'
 
 export interface Target {
@@ -312,6 +313,7 @@ export const ROWS: readonly Row[] = [
   failover('kill', 20),
   failover('stop', 10),
   failover('restart', 10),
+  { name: 'scrape-2000', isStory: true, runs: 1, inShort: false, run: scrapeRow },
   manyRow('topics-1000', thousand, false),
   manyRow('partitions-10000', tenThousand, false),
 ]
