@@ -2,6 +2,7 @@
  * Whether a follower may go on from the end of its log: its epochs are compared with the leader's
  * (KIP-101, 279, 595). What does not agree is cut by the follower, which then asks again.
  */
+import { assert } from '../base/assert.ts'
 import { CorruptionError } from '../base/errors.ts'
 import { batchSizeAt, leaderEpochAt, RECORDS_AT } from '../log/format.ts'
 import type { EpochEnd, PartitionLog } from '../log/partition-log.ts'
@@ -42,6 +43,7 @@ export function admit(asked: Admitting, followerId: number, subscribe: Subscribe
   if (!asked.canServe) return refused(KAFKA_STORAGE_ERROR)
   const remote = leader.remote(followerId)
   if (remote === undefined) return { kind: 'later' }
+  assert(leader.epoch === leaderEpoch, 'a leader of the present epoch')
   const { fetchOffset, lastEpoch } = subscribe
   if (fetchOffset < log.logStartOffset) return refused(OFFSET_OUT_OF_RANGE)
   if (lastEpoch >= 0) {

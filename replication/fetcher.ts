@@ -80,6 +80,7 @@ export class Fetcher implements LeaderSink, Flushable {
   #isClosed = false
 
   constructor(leaderId: number, parts: FetcherParts) {
+    assert(leaderId >= 0 && leaderId !== parts.nodeId, 'a node follows others')
     this.leaderId = leaderId
     this.#parts = parts
   }
@@ -178,6 +179,7 @@ export class Fetcher implements LeaderSink, Flushable {
       this.#connectLater()
       return
     }
+    assert(this.#byHandle.size === 0, 'handles are of one stream')
     this.#stream = handler
     this.#streamCount++
     this.#sayHello()
@@ -263,6 +265,7 @@ export class Fetcher implements LeaderSink, Flushable {
     const followed = this.#byHandle.get(handle)
     if (followed === undefined) return
     const { partition } = followed
+    assert(start <= end && end <= source.length, 'records are in their message')
     assert(partition.leaderEpoch === followed.epoch, 'a subscription ends with its epoch')
     try {
       if (end > start) partition.appendFetched(source, start, end)
@@ -337,6 +340,7 @@ export class Fetcher implements LeaderSink, Flushable {
     }
     const isDue = this.#dealtWithBytes - this.#toldBytes >= CREDIT_BYTES
     if (this.#writer.isEmpty && !isDue) return
+    assert(this.#dealtWithBytes >= this.#toldBytes, 'no more is told than was dealt with')
     if (this.#dealtWithBytes > this.#toldBytes) {
       this.#toldBytes = this.#dealtWithBytes
       this.#writer.credit(this.#toldBytes)
@@ -357,6 +361,7 @@ export class Fetcher implements LeaderSink, Flushable {
   }
 
   #handleFor(followed: Followed): number {
+    assert(followed.handle === 0 && !followed.isOver, 'one handle at a time')
     const handle = this.#nextHandle++
     followed.handle = handle
     this.#byHandle.set(handle, followed)

@@ -1,4 +1,5 @@
 /** All that this node follows: one fetcher for each node that leads any of it. */
+import { assert } from '../base/assert.ts'
 import { Fetcher, type FetcherParts } from './fetcher.ts'
 import type { Partition } from './partition.ts'
 
@@ -32,6 +33,7 @@ export class Fetchers {
       fetcher = new Fetcher(leaderId, this.#parts)
       this.#fetchers.set(leaderId, fetcher)
     }
+    assert(fetcher.leaderId === partition.leaderId, 'a partition follows its leader')
     this.#of.set(partition, fetcher)
     fetcher.add(partition)
   }

@@ -1,4 +1,5 @@
 /** What keeps a replica from having all its records, or from taking more; and the lines about it. */
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { RepeatedLine } from './repeated-line.ts'
@@ -24,6 +25,7 @@ export class Impairment {
   }
 
   note(offset: number): void {
+    assert(offset >= UNKNOWN_OFFSET, 'an offset, or that there is one')
     this.damagedFrom = Math.min(this.damagedFrom ?? Number.POSITIVE_INFINITY, offset)
   }
 

@@ -52,6 +52,7 @@ export class Isr {
   #proposed: readonly number[] | undefined
 
   constructor(committed: readonly number[], partitionEpoch: number) {
+    assert(committed.length > 0, 'an ISR is never empty')
     this.#committed = committed
     this.#partitionEpoch = partitionEpoch
   }
@@ -81,6 +82,7 @@ export class Isr {
   /** What the image or an answer says. Older news than what is known is ignored. */
   decided(isr: readonly number[], partitionEpoch: number): boolean {
     if (partitionEpoch <= this.#partitionEpoch) return false
+    assert(isr.length > 0, 'an ISR is never empty')
     this.#committed = isr
     this.#partitionEpoch = partitionEpoch
     this.#proposed = undefined

@@ -69,6 +69,7 @@ export class Leader {
   constructor(term: LeaderTerm, led: Led, parts: LeaderParts) {
     assert(term.isr.includes(term.nodeId), 'a leader is in its ISR')
     assert(term.replicas.includes(term.nodeId), 'a leader is a replica')
+    assert(term.epoch >= 0 && term.startOffset >= 0, 'a term has an epoch and a start')
     this.epoch = term.epoch
     this.startOffset = term.startOffset
     this.isr = new Isr(term.isr, term.partitionEpoch)
@@ -95,6 +96,7 @@ export class Leader {
     partitionEpoch: number,
     endError: number,
   ): void {
+    assert(!this.#isOver, 'a term that is over hears no more')
     const before = this.#remotes
     this.#remotes = this.#remotesOf(replicas, before)
     for (const remote of before) {
@@ -121,6 +123,7 @@ export class Leader {
 
   /** `ownPosition` is this replica's. */
   watermark(ownPosition: number, minIsr: number, current: number): number {
+    assert(minIsr >= 1, 'a leader counts itself')
     if (this.isr.committed.length < minIsr) return current
     let lowest = ownPosition
     for (const remote of this.#remotes) {
@@ -190,6 +193,7 @@ export class Leader {
   }
 
   onPosition(remote: RemoteReplica, position: number, logStartOffset: number): void {
+    assert(this.#remotes.includes(remote), 'a replica of now')
     const nowMs = this.#parts.clock.monotonicMs()
     remote.onPosition(position, logStartOffset, this.#led.logEndOffset, nowMs)
     this.#led.onIsrOrPosition()
@@ -296,6 +300,8 @@ export class Leader {
   }
 
   #ask(isr: readonly number[]): void {
+    assert(!this.#isAsking, 'one question at a time')
+    assert(isr.includes(this.#nodeId), 'a leader asks for an ISR with itself')
     this.#isAsking = true
     const { partitionEpoch } = this.isr
     const asked = this.#parts.isr.alterPartition({

@@ -42,6 +42,7 @@ export class MessageBuffers {
 
   /** The message in `buffer` has been sent; with it `endBytes` of the stream. */
   sent(buffer: Buffer, endBytes: number): void {
+    assert(endBytes >= (this.#underWay.at(-1)?.endBytes ?? 0), 'messages leave in order')
     if (CLASSES.includes(buffer.length)) this.#underWay.push({ buffer, endBytes })
   }
 

@@ -98,6 +98,9 @@ describe('replication/messages', () => {
       other[0] = 9
       assert.throws(() => read(other), RangeError)
     }
+    const nameless = followerMessage()
+    nameless.fill(0, 19, 23) // behind the format, the hello, and the type
+    assert.throws(() => readFollowerMessage(nameless, follower([])), /handle 0/)
     assert.throws(() => readLeaderMessage(followerMessage(), leader([])), RangeError)
     assert.throws(() => readFollowerMessage(leaderMessage(), follower([])), RangeError)
   })

@@ -102,6 +102,7 @@ export class MessageWriter {
   }
 
   hello(nodeId: number, brokerEpoch: number, sequence: number): void {
+    assert(nodeId >= 0 && sequence > 0, 'a follower and its stream have a number')
     const at = this.#entry(HELLO, HELLO_BYTES)
     this.#buffer.writeInt32BE(nodeId, at)
     writeInt64(this.#buffer, brokerEpoch, at + 4)
@@ -109,11 +110,14 @@ export class MessageWriter {
   }
 
   credit(receivedBytes: number): void {
+    assert(receivedBytes >= 0, 'bytes are counted up')
     const at = this.#entry(CREDIT, CREDIT_BYTES)
     writeInt64(this.#buffer, receivedBytes, at)
   }
 
   subscribe(subscribe: Subscribe): void {
+    assert(subscribe.handle > 0 && subscribe.leaderEpoch >= 0, 'it follows a leader')
+    assert(subscribe.fetchOffset >= subscribe.position, 'what is safe is there')
     const at = this.#entry(SUBSCRIBE, SUBSCRIBE_BYTES)
     const buffer = this.#buffer
     buffer.writeUInt32BE(subscribe.handle, at)
@@ -127,6 +131,7 @@ export class MessageWriter {
   }
 
   position(handle: number, position: number, logStartOffset: number): void {
+    assert(handle > 0 && position >= 0, 'a position is of a subscription')
     const at = this.#entry(POSITION, POSITION_BYTES)
     this.#buffer.writeUInt32BE(handle, at)
     writeInt64(this.#buffer, position, at + 4)
@@ -134,6 +139,7 @@ export class MessageWriter {
   }
 
   unsubscribe(handle: number, isFailed: boolean): void {
+    assert(handle > 0, 'there is something to end')
     const at = this.#entry(UNSUBSCRIBE, UNSUBSCRIBE_BYTES)
     this.#buffer.writeUInt32BE(handle, at)
     this.#buffer[at + 4] = isFailed ? 1 : 0
@@ -156,6 +162,7 @@ export class MessageWriter {
   }
 
   diverged(handle: number, epoch: number, endOffset: number): void {
+    assert(endOffset >= 0, 'a place to cut at')
     const at = this.#entry(DIVERGED, DIVERGED_BYTES)
     this.#buffer.writeUInt32BE(handle, at)
     this.#buffer.writeInt32BE(epoch, at + 4)
@@ -185,6 +192,7 @@ export class MessageWriter {
 
   /** The entries, without the format byte, to `target` at `at`; the writer is empty again. */
   takeInto(target: Buffer, at: number): number {
+    assert(at + this.#at - HEADER_BYTES <= target.length, 'the message has room')
     this.#buffer.copy(target, at, HEADER_BYTES, this.#at)
     const length = this.#at - HEADER_BYTES
     this.#at = HEADER_BYTES
@@ -215,6 +223,8 @@ export function writeDataHeader(
     readonly recordBytes: number
   },
 ): void {
+  assert(entry.highWatermark >= 0 && entry.logStartOffset >= 0, 'offsets of a log')
+  assert(at + DATA_HEADER_BYTES + entry.recordBytes <= target.length, 'the records are there')
   target[at] = DATA
   target.writeUInt32BE(entry.handle, at + 1)
   writeInt64(target, entry.highWatermark, at + 5)
@@ -327,8 +337,10 @@ function sizeOfLeaderEntry(type: number): number {
 }
 
 function readSubscribe(message: Buffer, at: number): Subscribe {
+  const handle = message.readUInt32BE(at)
+  if (handle === 0) throw new RangeError('handle 0')
   return {
-    handle: message.readUInt32BE(at),
+    handle,
     topicId: readUuid(message, at + 4),
     index: readIndex(message, at + 20),
     leaderEpoch: message.readInt32BE(at + 24),

@@ -196,6 +196,8 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   #startLeading(): void {
     const { leaderEpoch, replicas, isr, partitionEpoch } = this.#leadership
+    assert(this.#leader === undefined, 'a term begins after the one before')
+    assert(this.#cutting === 0, 'a leader knows where its log ends')
     this.#context.leaderEpoch = leaderEpoch
     this.#isUnderMin = false
     // What is committed and not here any more was lost on purpose, or with damage.
@@ -251,6 +253,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   attach(remote: RemoteReplica, feed: Feed, subscribe: Subscribe, brokerEpoch: number): void {
     assert(this.#leader !== undefined, 'only a leader has followers')
+    assert(this.#leader.remote(remote.nodeId) === remote, 'a follower is a replica')
     this.#leader.attach(remote, feed, subscribe, brokerEpoch)
   }
 
@@ -343,6 +346,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     assert(end - start === outcome.sizeBytes, 'what was handed in is in the log')
     const { firstOffset, lastOffset } = outcome
     const { leaderEpoch } = this.#context
+    assert(leaderEpoch === this.leaderEpoch, 'a leader writes in its own epoch')
     this.tail.append(source, start, end, { firstOffset, lastOffset, leaderEpoch })
   }
 
@@ -452,6 +456,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       : leader.watermark(this.position, minIsr, this.#highWatermark)
     if (next > this.#highWatermark) {
       assert(next <= this.log.logEndOffset, 'the watermark stays within the log')
+      assert(next <= this.position, 'what is committed is safe here too')
       this.#highWatermark = next
       leader.onWatermark()
       this.wakeReaders()
@@ -517,6 +522,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
    * or at the start of the batch that holds the offset.
    */
   async cut(offset: number): Promise<void> {
+    assert(offset >= 0, 'an offset of the log')
     this.#parts.probe.truncations++
     if (offset < this.#highWatermark) this.#goBack(offset)
     await this.#whileCutting(async () => {
@@ -528,6 +534,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   /** The leader's log begins behind the end of this one: nothing of it is of use. */
   async restartAt(offset: number): Promise<void> {
+    assert(offset >= 0, 'an offset of the leader')
     this.#parts.probe.truncations++
     await this.#whileCutting(() => this.log.truncateFullyAndStartAt(offset))
     this.#highWatermark = Math.max(this.#highWatermark, this.log.logStartOffset)
@@ -542,6 +549,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       offset,
       leaderEpoch: this.leaderEpoch,
     })
+    assert(offset < this.#highWatermark, 'it goes back')
     this.#highWatermark = offset
     this.#following.lowerWatermark(offset)
   }
@@ -669,6 +677,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
    * does not take it for one that has everything. False: not yet.
    */
   async mend(epoch: number): Promise<boolean> {
+    assert(epoch >= 0, 'a follower knows an epoch')
     const isHeard = await this.#parts.onImpairment(this, 'damaged')
     const isStill = epoch === this.leaderEpoch && this.#leader === undefined && !this.#isClosed
     if (!isHeard || !isStill || !this.isDamaged || this.#cutting > 0) return false

@@ -54,6 +54,7 @@ export class RemoteReplica {
   }
 
   attach(feed: Feed, brokerEpoch: number): void {
+    assert(this.feed === undefined, 'the feed before has ended')
     this.feed = feed
     this.brokerEpoch = brokerEpoch
     this.isFailed = false
@@ -70,6 +71,7 @@ export class RemoteReplica {
   onPosition(position: number, logStartOffset: number, endOffset: number, nowMs: number): void {
     assert(this.feed !== undefined, 'a replica that is heard has subscribed')
     assert(position <= endOffset, 'a replica is not ahead of its leader')
+    assert(position >= 0 && logStartOffset >= 0, 'offsets of a log')
     this.#position = position
     this.#logStartOffset = logStartOffset
     if (position === endOffset) {

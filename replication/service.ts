@@ -2,6 +2,7 @@
  * The node's side as a leader: takes the streams of followers, and keeps the subscriptions that
  * came before this node knew that it leads.
  */
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RpcStream, RpcStreamHandler } from '../base/rpc.ts'
@@ -92,6 +93,7 @@ export class ReplicaService {
    */
   introduce(session: FollowerSession): void {
     const { followerId } = session
+    assert(followerId >= 0, 'a session that is introduced has a name')
     const known = this.#latest.get(followerId)
     if (known === session) return
     if (known !== undefined && session.isBefore(known)) {

@@ -212,6 +212,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   queue(subscription: Subscription): void {
+    assert(!subscription.isQueued, 'it stands in one row')
     subscription.isQueued = true
     if (subscription.isLive) this.#live.push(subscription)
     else this.#behind.push(subscription)
@@ -219,6 +220,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   queueWatermark(subscription: Subscription): void {
+    assert(!subscription.isWatermarkQueued, 'it stands there once')
     subscription.isWatermarkQueued = true
     this.#watermarks.push(subscription)
     if (this.#watermarkTimer !== undefined) return
@@ -272,6 +274,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
 
   /** Takes from the row what fits. Returns the bytes of all records that were chosen. */
   #choose(row: Row, room: number, before: number): number {
+    assert(room > before, 'there is room for something')
     let recordBytes = before
     for (let left = row.size; left > 0 && recordBytes < room; left--) {
       const subscription = row.shift()!
@@ -317,6 +320,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   #putBack(subscription: Subscription, row: Row): void {
+    assert(!subscription.isQueued && !subscription.isOver, 'it was taken from its row')
     subscription.isQueued = true
     row.push(subscription)
   }
@@ -360,6 +364,8 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
 
   #sendRecords(recordBytes: number): void {
     const chosen = this.#chosen.length
+    assert(chosen > 0 && chosen === this.#wanted.length, 'each has its share')
+    assert(recordBytes > 0, 'a share is not empty')
     const smallBytes = this.#writer.isEmpty ? 0 : this.#writer.sizeBytes - HEADER_BYTES
     const message = this.#buffers.take(
       HEADER_BYTES + smallBytes + recordBytes + chosen * DATA_HEADER_BYTES,
@@ -372,6 +378,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       at += this.#copy(subscription, this.#wanted[i]!, message, at)
       subscription.onWritten() // to the end of its row when there is more
     }
+    assert(at <= message.length, 'a message has room for what was chosen')
     this.#chosen.length = 0
     this.#wanted.length = 0
     if (at > HEADER_BYTES) this.#sendBuffer(message, at)
@@ -394,6 +401,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       return 0
     }
     assert(plan.nextOffset > subscription.nextOffset, 'what is sent leads on')
+    assert(copied <= wantedBytes, 'nobody takes more than its share')
     if (!subscription.isInTail && partition.replicas.length > 2) {
       const { nextOffset: offset } = subscription
       const { nextOffset } = plan
@@ -451,6 +459,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
       this.#putBack(subscription, row)
       return
     }
+    assert(!subscription.isReading, 'one read of a partition at a time')
     this.#isReading = true
     subscription.isReading = true
     const { partition, plan } = subscription
@@ -470,6 +479,7 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   #onRead(subscription: Subscription, message: Buffer, copied: number): void {
+    assert(this.#isReading && subscription.isReading, 'a read that ends has begun')
     this.#isReading = false
     subscription.isReading = false
     this.#wake()
@@ -502,6 +512,8 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
 
   #send(message: Buffer): void {
     const { probe } = this.#parts
+    assert(this.#followerId >= 0, 'nothing is said to a stranger')
+    assert(message.length > HEADER_BYTES, 'a message says something')
     probe.sentMessages++
     probe.sentBytes += message.length
     this.#sentBytes += message.length

@@ -2,6 +2,7 @@
  * One partition on one follower's stream, as the leader's node sees it: how far it was sent, and
  * what the follower was told last.
  */
+import { assert } from '../base/assert.ts'
 import { ReadPlan } from '../log/partition-log.ts'
 import type { Partition } from './partition.ts'
 import type { Feed, RemoteReplica } from './remote-replica.ts'
@@ -41,6 +42,8 @@ export class Subscription implements Feed {
     nextOffset: number
     stream: FeedStream
   }) {
+    assert(options.handle > 0, 'a follower counts its handles from 1')
+    assert(options.nextOffset >= 0, 'an offset of the log')
     this.handle = options.handle
     this.partition = options.partition
     this.remote = options.remote

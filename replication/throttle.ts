@@ -47,6 +47,7 @@ export class Throttle {
 
   #fill(): void {
     const nowMs = this.#clock.monotonicMs()
+    assert(nowMs >= this.#filledMs, 'monotonic time goes on')
     const rate = this.#bytesPerSecond()
     const most = (rate * BURST_MS) / 1000
     const more = (rate * (nowMs - this.#filledMs)) / 1000
