@@ -232,11 +232,12 @@ final class ClusterToolChecks {
     return found.group(1);
   }
 
+  /** To a level below the lowest that is supported: Kafka has a lower lowest than we. */
   private void features() throws Exception {
     String before = tool(FEATURES, "describe");
     Suite.expectContains(before, "Feature: metadata.version", "SupportedMaxVersion:", "FinalizedVersionLevel:");
-    String refused = refusal(() -> tool(FEATURES, "downgrade", "--feature", "metadata.version=7"));
-    Suite.expectContains(refused, "Could not downgrade metadata.version to 7", "Invalid update version 7",
+    String refused = refusal(() -> tool(FEATURES, "downgrade", "--feature", "metadata.version=6"));
+    Suite.expectContains(refused, "Could not downgrade metadata.version to 6", "Invalid update version 6",
         "1 out of 1 operation(s) failed");
     String level = "metadata.version.*FinalizedVersionLevel: (\\S+)";
     Suite.expectEqual(firstGroup(level, tool(FEATURES, "describe")), firstGroup(level, before), "level");
