@@ -15,6 +15,7 @@ import {
   limitFiles,
   openFiles,
   PacketFilter,
+  POWER_FILE,
 } from './machine.ts'
 import { type ServerProcess, sleep } from './processes.ts'
 import { ABSENCE } from './progress.ts'
@@ -186,7 +187,7 @@ async function startedOrEmpty(stage: Stage, node: ServerProcess): Promise<void> 
 
 function empty(node: ServerProcess): void {
   for (const name of readdirSync(node.dataDirectory)) {
-    if (name === 'lost+found') continue
+    if (name === 'lost+found' || name === POWER_FILE) continue // of the file system
     rmSync(join(node.dataDirectory, name), { recursive: true, force: true })
   }
 }

@@ -152,7 +152,8 @@ export class LoopDisk {
   }
 }
 
-const POWER_FILE = '.power'
+/** What the order to lose power is given to. */
+export const POWER_FILE = '.power'
 const FILLER = '.filler'
 const UNMOUNTS_MAX = 50
 const GROUPS = '/sys/fs/cgroup'
