@@ -36,7 +36,7 @@ const SEGMENT_BYTES = 1_048_576
 const FETCH_BYTES = 4 * 1024 * 1024
 const REPAIR_LIMIT_MS = 30_000
 const WRITE_LIMIT_MS = 30_000
-const START_LIMIT_MS = 20_000
+const START_LIMIT_MS = 45_000
 const STATES = ['killed', 'stopped', 'running'] as const
 /** Refusals: it does not lead, its disk is at fault, it is behind, nobody leads yet. */
 const REFUSALS: ReadonlySet<number> = new Set([1, 3, 5, 6, 9, 56, 74, 75, 76])
@@ -155,7 +155,7 @@ class Run {
     if (state === 'killed') await node.kill()
     if (state === 'stopped') await node.stop()
     const copy = join(node.directory, 'before')
-    const flips = this.#flip(node, count, state === 'running' ? undefined : copy)
+    const flips = this.#flip(node, count, copy)
     const where = flips.map(({ path, position }) => {
       return `${relative(node.dataDirectory, path)}@${position}`
     })
@@ -167,7 +167,7 @@ class Run {
     if (state === 'running') {
       // What only a start would find: the next node may be damaged only when this one is not.
       await node.kill()
-      await this.#start(node, undefined)
+      await this.#start(node, copy)
       await this.#untilWhole(node, performance.now())
     }
     for (const lost of await this.#lost()) this.tally.faults.push(lost)
@@ -178,9 +178,9 @@ class Run {
     this.tally.rounds++
   }
 
-  #flip(node: ServerProcess, count: number, copy: string | undefined): Flip[] {
+  #flip(node: ServerProcess, count: number, copy: string): Flip[] {
     const flips: Flip[] = []
-    if (copy !== undefined) keepNodeFiles(node.dataDirectory, copy)
+    keepNodeFiles(node.dataDirectory, copy)
     for (let tries = 0; flips.length < count && tries < 10 * count; tries++) {
       const path = drawFile(node.dataDirectory, this.#draw)
       // A person has to mend those: now and then, and not two in one file.
@@ -197,15 +197,15 @@ class Run {
   }
 
   /** A node that does not start says why; then a person puts its own files right. */
-  async #start(node: ServerProcess, copy: string | undefined): Promise<void> {
+  async #start(node: ServerProcess, copy: string): Promise<void> {
     if (await comesUp(node)) return
     await node.kill()
-    if (copy === undefined || !WHY.test(node.logTail(20))) {
+    if (!WHY.test(node.logTail(20))) {
       this.tally.faults.push(`a node did not start: ${node.logTail(5)}`)
     }
     this.tally.refusedStarts++
     process.stdout.write(`refused: ${node.logTail(3).trim().slice(0, 300)}\n`)
-    if (copy !== undefined) restoreNodeFiles(node.dataDirectory, copy)
+    restoreNodeFiles(node.dataDirectory, copy)
     if (!(await comesUp(node))) throw new Error(`a node does not start: ${node.logTail(20)}`)
   }
 
