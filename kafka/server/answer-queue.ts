@@ -13,6 +13,8 @@ export class AnswerQueue {
   unanswered = 0
   /** Bytes of complete answers that wait for one before them. */
   readyBytes = 0
+  /** What the unanswered requests take on the heap. */
+  heapBytes = 0
   writtenBytes = 0
   readonly #probe: ServerProbe
   #first: Ticket | undefined
@@ -38,6 +40,7 @@ export class AnswerQueue {
     else this.#last.nextInLine = ticket
     this.#last = ticket
     this.unanswered++
+    this.heapBytes += ticket.heapBytes
     this.#probe.inFlight++
   }
 
@@ -91,6 +94,7 @@ export class AnswerQueue {
     this.#first = ticket.nextInLine
     if (this.#first === undefined) this.#last = undefined
     this.unanswered--
+    this.heapBytes -= ticket.heapBytes
     this.#probe.onAnswered(ticket, nowMs)
     ticket.recycle()
   }
@@ -128,6 +132,7 @@ export class AnswerQueue {
       ticket = next
     }
     this.unanswered = 0
+    this.heapBytes = 0
     this.readyBytes = 0
   }
 }

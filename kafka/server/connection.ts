@@ -109,12 +109,13 @@ export class KafkaConnection
 
   isAccepting(): boolean {
     const { options } = this.#parts
+    const { unanswered, readyBytes, heapBytes } = this.#answers
     return (
       !this.#isBusy &&
       !this.isClosed &&
       !this.#isDraining &&
-      this.#answers.unanswered < options.unansweredMax &&
-      this.#answers.readyBytes + this.#unsentBytes <= options.waitingAnswerBytesMax
+      unanswered < options.unansweredMax &&
+      readyBytes + heapBytes + this.#unsentBytes <= options.waitingAnswerBytesMax
     )
   }
 

@@ -322,6 +322,24 @@ describe('kafka/server/fetch', () => {
     assert.ok(partsOf(client.fetched(12))[0].records.length > 60000)
   })
 
+  it('holds few requests of a client that asks for many partitions again and again', async () => {
+    fixture = new Fixture({ waitingAnswerBytesMax: 5000 })
+    fixture.data.add('orders', 3)
+    await fixture.start()
+    client = fixture.client()
+    const asks = Array.from({ length: 10 }, () => ({}))
+    const send = () => client.send(fetch, 12, requestOf(12, asks, { maxWaitMs: 60_000 }))
+    for (let i = 0; i < 5; i++) send()
+    // The third waits outside: two may take 2 x 10 x 256 bytes.
+    assert.equal(fixture.server.probe.inFlight, 2)
+    assert.equal(client.connection.isPaused, true)
+    fill(0, batchOf(1))
+    fixture.clock.endTurn()
+    assert.deepEqual(client.correlationIds(), [0, 1, 2, 3, 4])
+    assert.equal(fixture.server.probe.inFlight, 0)
+    assert.equal(client.connection.isPaused, false)
+  })
+
   it('closes on an isolation level that does not exist, and on cuts anywhere', () => {
     client.send(fetch, 12, requestOf(12, [{}], { isolationLevel: 2 }))
     assert.equal(client.connection.isDestroyed, true)

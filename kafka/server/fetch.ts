@@ -41,6 +41,8 @@ const SMALL_BYTES = 4096
 /** When memory is short, answers shrink down to this before they wait. */
 const SHORT_BYTES = 64 * 1024
 const FREE_TICKETS_MAX = 1024
+/** What a partition of a request takes on the heap until it is answered. */
+const ENTRY_BYTES = 256
 
 export interface FetchOwner extends TicketOwner {
   accept(ticket: Ticket): void
@@ -83,6 +85,7 @@ export class FetchHandler implements Flushable, FetchLooker {
     ticket.open(owner, FETCH, hot.apiVersion, hot.correlationId)
     ticket.receivedMs = hot.receivedMs
     ticket.requestBytes = hot.requestBytes
+    ticket.heapBytes = request.partitionCount * ENTRY_BYTES
     ticket.isFull = false
     ticket.usesTopicIds = request.usesTopicIds
     ticket.isolation = request.isCommitted ? 'committed' : 'uncommitted'

@@ -14,7 +14,10 @@ export interface ServerOptions {
   readonly connectionsPerAddressMax: number
   /** Requests of one connection that may wait for their answer; then it is not read. */
   readonly unansweredMax: number
-  /** Bytes of answers of one connection that may wait; then it is not read. */
+  /**
+   * Bytes of answers of one connection that may wait, with what its fetches of many partitions take
+   * on the heap; then it is not read.
+   */
   readonly waitingAnswerBytesMax: number
   /**
    * A client that takes none of the bytes it was sent, or stops inside a request, is closed after

@@ -25,6 +25,8 @@ export class Ticket extends Deadline {
   /** When this node's own part was done, for the few requests whose phases are timed; else 0. */
   localMs = 0
   requestBytes = 0
+  /** What the request takes on the heap until its answer has left, when that is much. */
+  heapBytes = 0
   /** First error in the answer, for the counters. */
   error = 0
   /** The answer, complete with its size, when it is done; undefined: there is none to send. */
@@ -43,6 +45,7 @@ export class Ticket extends Deadline {
     this.apiVersion = apiVersion
     this.correlationId = correlationId
     this.error = 0
+    this.heapBytes = 0
     this.localMs = 0
     this.chunk = undefined
     this.isDone = false
