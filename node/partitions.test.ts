@@ -27,6 +27,7 @@ class Fixture {
   readonly roles: string[] = []
   readonly reports: FailedReplica[] = []
   readonly opened: number[] = []
+  throttledReplicas: readonly string[] = []
   #before = -1
 
   constructor(seed: number) {
@@ -58,7 +59,11 @@ class Fixture {
         turn: new Turn(clock),
         logger,
         probe: new ReplicationProbe(),
-        settingsOf: () => ({ log: DEFAULT_LOG_CONFIG, minInsyncReplicas: 1 }),
+        settingsOf: () => ({
+          log: DEFAULT_LOG_CONFIG,
+          minInsyncReplicas: 1,
+          throttledReplicas: this.throttledReplicas,
+        }),
         peers: {
           open: (leaderId) => {
             this.opened.push(leaderId)
@@ -164,6 +169,27 @@ describe('node/partitions', () => {
     await fixture.register(5)
     await fixture.apply(topicRecord('t', T), partitionRecord(T, 0, three))
     assert.deepEqual(fixture.roles, ['leads t-0 in 0'])
+    await fixture.stop()
+  })
+
+  it('throttles the replicas that the topic names for this broker, or all (KIP-73)', async () => {
+    const fixture = new Fixture(4)
+    await fixture.start()
+    await fixture.register(5)
+    const cases: readonly [readonly string[], boolean][] = [
+      [[], false],
+      [['*'], true],
+      [['0:2', `0:${NODE}`], true],
+      [['0:2', `1:${NODE}`], false],
+    ]
+    for (const [at, [throttledReplicas, isThrottled]] of cases.entries()) {
+      fixture.throttledReplicas = throttledReplicas
+      const topicId = idOf(10 + at)
+      await fixture.apply(topicRecord(`t${at}`, topicId), partitionRecord(topicId, 0, three))
+      const { service } = fixture.partitions
+      const partition = fixture.partitions.find(`t${at}`, 0)!
+      assert.equal(service.parts.isThrottled?.(partition), isThrottled, `${throttledReplicas}`)
+    }
     await fixture.stop()
   })
 
