@@ -16,10 +16,22 @@ import { EXIT } from './session.ts'
 import { addStartCommand } from './start.ts'
 import { addTopicCommands } from './topic.ts'
 
+const EXAMPLES = `
+Begin with:
+  odradek dev                                three nodes on this machine, until Ctrl-C
+  odradek topic create orders --partitions 6
+  odradek produce orders 'hello'
+  odradek consume orders --from-beginning
+  odradek demo                               orders, a group that reads them, nodes to kill
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 cannot connect, 4 not found, 5 timeout, 6 denied,
+7 unhealthy, 130 interrupted.`
+
 export function makeProgram(): Command {
   const program = new Command('odradek')
     .description('Event streaming that speaks the Kafka protocol and needs Node alone')
     .version(VERSION)
+    .addHelpText('after', EXAMPLES)
     .exitOverride((error) => {
       process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage)
     })

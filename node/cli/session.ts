@@ -26,6 +26,7 @@ export const EXIT = {
 } as const
 
 const DEFAULT_BOOTSTRAP = '127.0.0.1:9092'
+const ADDRESS = /^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$/
 const NOT_FOUND_ERRORS: ReadonlySet<number> = new Set([3, 69, 91, 100])
 const DENIED_ERRORS: ReadonlySet<number> = new Set([29, 30, 31, 53, 58])
 
@@ -45,16 +46,34 @@ export async function withCluster(
   const cluster = new Cluster(
     { network: realNetwork, clock: realClock },
     {
-      bootstrap: options.bootstrap.split(',').map((address) => address.trim()),
+      bootstrap: addressesOf(options.bootstrap),
       clientId: 'odradek-cli',
       timeoutMs: wholeNumber(options.timeout, '--timeout'),
     },
   )
   try {
     await work(cluster, format)
+  } catch (error) {
+    throw withHint(error, options.bootstrap)
   } finally {
     await cluster.close()
   }
+}
+
+/** Of brokers, by comma. Throws UserError. */
+export function addressesOf(bootstrap: string): string[] {
+  const addresses = bootstrap.split(',').map((address) => address.trim())
+  const odd = addresses.find((address) => !ADDRESS.test(address))
+  if (odd === undefined) return addresses
+  throw new UserError(`--bootstrap takes HOST:PORT, by comma, not '${odd}'`, EXIT.usage)
+}
+
+/** Whoever has not said where the cluster is may not have one yet. */
+function withHint(error: unknown, bootstrap: string): unknown {
+  const isNobody = error instanceof ClientError && error.code === 'unreachable'
+  if (!isNobody || bootstrap !== DEFAULT_BOOTSTRAP) return error
+  const hint = 'start a cluster by `odradek dev`, or say where yours is: --bootstrap HOST:PORT'
+  return new UserError(`${error.message}: ${hint}`, EXIT.unreachable, { cause: error })
 }
 
 export function wholeNumber(text: string, name: string): number {

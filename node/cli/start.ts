@@ -158,8 +158,15 @@ function readSettingsFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new UserError(`${path} can't be read: ${(error as Error).message}`, 2, { cause: error })
+    throw new UserError(`${path} can't be read: ${whyNot(error)}`, 2, { cause: error })
   }
+}
+
+function whyNot(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EISDIR') return 'it is a directory'
+  return code === 'EACCES' ? 'this user may not' : message
 }
 
 /** `key=value` texts. Throws UserError. */
