@@ -1,8 +1,12 @@
 /**
  * Requests that are right or broken in places that hurt, sent to a server in pieces: whatever they
  * are, only their own connection suffers, and nothing is left behind.
+ *
+ * Short here; FUZZ_MINUTES=10 in the environment makes it long, with fresh seeds and servers all
+ * along, and sees to it that memory does not grow.
  */
 import assert from 'node:assert/strict'
+import { realClock } from '../../base/real/clock.ts'
 import { SimRandom } from '../../base/sim/random.ts'
 import { produce as produceApi } from '../api/00-produce.ts'
 import type { Api } from '../api/define.ts'
@@ -67,7 +71,26 @@ async function run(apis: readonly Api[], count: number): Promise<void> {
   assert.ok(closed > count / 25, `SEED=${seed}: ${closed} closed`)
 }
 
+const MINUTES = Number(process.env['FUZZ_MINUTES'] ?? '0')
+const SHARE_MS = (MINUTES * 60_000) / 2
+/** The first rounds compile codecs and warm the heap. */
+const WARM_ROUNDS = 10
+const GROWTH_BYTES_MAX = 256 * 1024 * 1024
+
+/** Once, and again until the time is up. */
+async function repeat(apis: readonly Api[], count: number): Promise<void> {
+  const endMs = realClock.monotonicMs() + SHARE_MS
+  let warmBytes = Number.POSITIVE_INFINITY
+  for (let round = 1; ; round++) {
+    await run(apis, count)
+    const { rss } = process.memoryUsage()
+    if (round === WARM_ROUNDS) warmBytes = rss
+    assert.ok(rss - warmBytes < GROWTH_BYTES_MAX, `${warmBytes} became ${rss} in ${round} rounds`)
+    if (realClock.monotonicMs() >= endMs) return
+  }
+}
+
 describe('kafka/server under fuzzed requests', () => {
-  it('produce and fetch', () => run(HOT, 8000)).timeout(30_000)
-  it('all APIs', () => run(ALL, 3000)).timeout(30_000)
+  it('produce and fetch', () => repeat(HOT, 8000)).timeout(30_000 + 2 * SHARE_MS)
+  it('all APIs', () => repeat(ALL, 3000)).timeout(30_000 + 2 * SHARE_MS)
 })
