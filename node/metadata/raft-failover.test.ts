@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { LogProbe } from '../../log/probe.ts'
+import { forceQuorum } from './forced-quorum.ts'
 import { topicById } from './image.ts'
 import { ProposalRefusedError, QuorumTimeoutError } from './quorum.ts'
 import { QUORUM_STATE } from './quorum-state.ts'
@@ -266,6 +268,42 @@ describe('node/metadata/raft-quorum: growing, shrinking, replacing', function ()
     const third = cluster.voterIds.find((one) => one !== id && one !== lost)!
     cluster.kill(third)
     await world.complete(quorum.propose(topic(99)))
+    await cluster.stopAll()
+  })
+
+  it('a person makes the one that kept its metadata the only voter, when the others are emptied', async () => {
+    const cluster = await agreed(7)
+    const { world } = cluster
+    const { id, quorum } = await cluster.leads()
+    const { offset } = quorum.image
+    for (const one of cluster.voterIds) {
+      cluster.kill(one)
+      if (one !== id) cluster.wipe(one)
+    }
+
+    const force = (nodeId: number) => {
+      const { disk, clock, logger } = cluster.host(nodeId).boot()
+      disk.makeDirectory(RAFT_DATA)
+      const directoryId = cluster.directoryIds.get(id)!
+      const probe = new LogProbe()
+      const options = { disk, clock, logger, probe, maybe: () => false, directory: RAFT_DATA }
+      return forceQuorum({ ...options, nodeId, directoryId })
+    }
+    const forced = await world.complete(force(id))
+    assert.deepEqual([...forced.votersBefore].sort(), [1, 2, 3])
+    assert.ok(forced.endOffset > offset)
+    cluster.kill(id)
+    cluster.leaders.clear()
+    const alone = await cluster.start(id)
+    assert.ok(topicById(alone.image, idOf(1)) !== undefined, 'it has what it had')
+    assert.deepEqual(
+      alone.describe().voters.map(({ nodeId }) => nodeId),
+      [id],
+    )
+    await world.complete(alone.propose(topic(2)))
+    // A directory without metadata is nothing to go on with.
+    const other = cluster.voterIds.find((one) => one !== id)!
+    await assert.rejects(world.complete(force(other)), /has no metadata of a cluster/)
     await cluster.stopAll()
   })
 
