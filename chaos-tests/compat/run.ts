@@ -39,6 +39,8 @@ const HELP = `npm run interop -- [flags]
   --suite NAME --checkout DIRECTORY   the client's own test suite instead: SUITES
   --filter TEXT           part of that suite, in the words of its runner`
 const DRIVER_LIMIT_MS = 5 * 60_000
+/** Three brokers on a busy machine take a while. */
+const READY_LIMIT_MS = 3 * 60_000
 const BASE_TIMESTAMP_MS = Date.now() - 3_600_000
 
 interface Settings {
@@ -268,6 +270,7 @@ async function main(): Promise<void> {
     group = await ServerGroup.start({
       count,
       peer: isKafka ? 'kafka' : 'odradek',
+      readyTimeoutMs: READY_LIMIT_MS,
       ...(kafkaLibs === undefined ? {} : { kafkaLibs }),
       properties: {
         'group.initial.rebalance.delay.ms': '0',

@@ -40,7 +40,7 @@ export const kafkaPythonSuite: Suite = {
       cwd: checkout,
       environment: {
         KAFKA_URI: `kafka://${bootstrap[0]}`,
-        KAFKA_VERSION: '4.2.0',
+        KAFKA_VERSION: '4.3.0',
         // It only looks whether the directory is there.
         KAFKA_ROOT: await toolDirectory(outDirectory, kafkaLibs),
       },
