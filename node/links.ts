@@ -3,7 +3,6 @@
  * wherever it is, and the broker's registration. All of it runs before a client is served, and ends
  * after the last one is gone.
  */
-import { delay } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { World } from '../base/world.ts'
 import { REPLICATION_FETCH } from '../proto/methods.ts'
@@ -151,12 +150,19 @@ export class Links {
     const done = this.session.shutDown(timeoutMs).finally(() => {
       isOver = true
     })
-    while (!isOver && this.#hasCompany()) {
-      await Promise.race([done, delay(this.#parts.world.clock, LOOK_FOR_COMPANY_MS)])
-    }
+    while (!isOver && this.#hasCompany()) await this.#atMost(done, LOOK_FOR_COMPANY_MS)
     if (isOver) return done
     this.session.close()
     return false
+  }
+
+  /** Whatever comes first, and no timer is left behind. */
+  #atMost(work: Promise<unknown>, limitMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#parts.world.clock.after(limitMs, resolve)
+      const isOver = work.finally(() => timer.cancel())
+      isOver.then(() => resolve(), reject)
+    })
   }
 
   /** False when nobody has led the quorum for longer than an election takes. Ask again and again. */

@@ -6,7 +6,7 @@
  * that is committed there; logs are opened and replicas hosted; clients are listened to; the broker
  * registers, and serves once the controller lets it in.
  */
-import { delay } from '../base/clock.ts'
+import { delay, type Timer } from '../base/clock.ts'
 import type { DiskLock } from '../base/disk.ts'
 import type { Logger } from '../base/logger.ts'
 import { Turn } from '../base/turn.ts'
@@ -75,6 +75,7 @@ export class Node {
   state: NodeState = 'starting'
   readonly #parts: NodeParts
   #isSampling = true
+  #sampling: Timer | undefined
 
   private constructor(parts: NodeParts) {
     const { world, settings, logger, store, links, identity } = parts
@@ -310,6 +311,7 @@ export class Node {
     if (this.state === 'stopped' || this.state === 'draining') return
     this.state = 'draining'
     this.#isSampling = false
+    this.#sampling?.cancel()
     const { links } = this.#parts
     if (this.settings.boolean('controlled.shutdown.enable')) {
       await this.drain(this.settings.number('controlled.shutdown.max.wait.ms'))
@@ -325,12 +327,11 @@ export class Node {
   }
 
   #sample(): void {
+    if (!this.#isSampling) return
     const { clock } = this.#parts.world
     const led = [...this.partitions.all()].filter((partition) => partition.isLeader)
     this.#meter.sample(led, clock.monotonicMs(), clock.nowMs())
-    clock.after(SAMPLE_MS, () => {
-      if (this.#isSampling) this.#sample()
-    })
+    this.#sampling = clock.after(SAMPLE_MS, () => this.#sample())
   }
 }
 

@@ -39,6 +39,13 @@ export interface Crash {
   readonly error: unknown
 }
 
+/** A process that has stopped as it was asked to, and still holds something. */
+export interface Leak {
+  readonly node: number
+  readonly atMs: number
+  readonly holdings: readonly string[]
+}
+
 export class SimNode {
   readonly id: number
   readonly host: SimHost
@@ -66,6 +73,7 @@ export class SimCluster {
   readonly sim: SimWorld
   readonly nodes: readonly SimNode[]
   readonly crashes: Crash[] = []
+  readonly leaks: Leak[] = []
   /** Of the links, when no fault bends it. */
   readonly usualLatencyUs: Latency
   /** Of the disks; undefined: as they are made. */
@@ -209,12 +217,23 @@ export class SimCluster {
       this.kill(node)
       if (isWanted) this.start(node)
     }
-    running.stop().then(end, (error: unknown) => {
+    const stopped = () => {
+      this.#lookForLeaks(node, boots)
+      end()
+    }
+    running.stop().then(stopped, (error: unknown) => {
       if (error instanceof AssertionFailed) this.crashes.push(this.#crash(node, error))
       end()
     })
     node.running = undefined
     this.sim.scheduler.after(graceMs * 1000, 'grace', end)
+  }
+
+  /** Whatever is started is stopped: timers, connections, streams, files. */
+  #lookForLeaks(node: SimNode, boots: number): void {
+    if (node.boots !== boots || !node.host.isRunning) return
+    const holdings = node.host.holdings()
+    if (holdings.length > 0) this.leaks.push({ node: node.id, atMs: this.nowMs, holdings })
   }
 
   /** The world of a process of a client, on a machine of its own. */

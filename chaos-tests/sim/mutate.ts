@@ -34,7 +34,7 @@ interface Finding {
 /** The first seed that fails in the copy. */
 function firstFailure(copy: string, bug: Bug, from: number, seeds: number): Finding | undefined {
   const script = join(copy, 'dist/chaos-tests/sim/run.js')
-  const options = ['--nodes', '3', '--from', `${from}`, '--seeds', `${seeds}`]
+  const options = ['--nodes', '3', '--seconds', '8', '--from', `${from}`, '--seeds', `${seeds}`]
   if (bug.faults !== undefined) options.push('--faults', bug.faults)
   const { stdout } = spawnSync(process.execPath, [script, ...options, '--failures', '1'], {
     cwd: copy,

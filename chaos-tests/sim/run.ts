@@ -30,6 +30,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     hours: { type: 'string' },
     nodes: { type: 'string' },
+    seconds: { type: 'string' },
     faults: { type: 'string' },
     plan: { type: 'string' },
     out: { type: 'string', default: 'dist/chaos' },
@@ -62,6 +63,7 @@ async function runPlan(plan: Plan): Promise<RunResult> {
 function planOf(seed: number): Plan {
   return planOfSeed(seed, {
     ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
+    ...(values.seconds === undefined ? {} : { safetyMs: Number(values.seconds) * 1000 }),
     ...(values.faults === undefined ? {} : { faults: faultNames(values.faults) }),
   })
 }

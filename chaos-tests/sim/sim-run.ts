@@ -134,6 +134,10 @@ class SimRun {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
       this.#violations.push({ checker: 'crash', message: `node ${node} at ${atMs} ms: ${text}` })
     }
+    for (const { node, atMs, holdings } of this.#cluster.leaks) {
+      const message = `node ${node} has stopped at ${atMs} ms and holds ${holdings.join(', ')}`
+      this.#violations.push({ checker: 'leak', message })
+    }
     const history = this.#recorder.entries
     sim.scheduler.note('history', hashText(serialize(history), 0))
     return {
