@@ -20,8 +20,8 @@ import { LogDirectory } from './log-directory.ts'
 import { type FailedLog, type ListedLog, Openings } from './openings.ts'
 import { PartitionLog } from './partition-log.ts'
 import { LogProbe } from './probe.ts'
+import { REMOVED, Removals } from './removals.ts'
 import { Scrubber, type ScrubbingOptions } from './scrubber.ts'
-import { parentOf } from './segment-files.ts'
 import { Slices } from './slices.ts'
 
 export interface StoreParts {
@@ -56,7 +56,6 @@ const CHECKPOINT_MS = 5000
 const MAINTENANCE_MS = 300_000
 const CLOSE_PARALLEL = 32
 const UPKEEP_PARALLEL = 16
-const DELETED = /\.[0-9a-f]{32}-delete$/
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
 const METADATA_TOPIC = '__cluster_metadata'
 
@@ -71,8 +70,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #openings: Openings
   /** Said once, however often they are looked at. */
   readonly #damagedIds = new Set<string>()
-  readonly #removals = new Set<Promise<void>>()
-  readonly #deletions = new Map<string, Promise<void>>()
+  readonly #out: Removals
   readonly #flushes: FlushSchedule
   readonly #cleaning: Cleaning | undefined
   #watermarkOf: WatermarkOf = () => 0
@@ -93,6 +91,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const { producerExpirationMs, cleaning } = options
     const { clock, logger } = options.parts
     this.#flushes = new FlushSchedule(clock)
+    const { disk, random } = options.parts
+    const leave = (name: string, log: PartitionLog | undefined) => this.#leave(name, log)
+    this.#out = new Removals({ disk, random, logger, directories, leave })
     this.#openings = new Openings({
       clock,
       logger,
@@ -203,9 +204,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     for (const { path } of this.#directories) {
       for (const { name, isDirectory } of disk.list(path)) {
         if (!isDirectory) continue
-        if (DELETED.test(name)) this.#removeLater(`${path}/${name}`)
+        if (REMOVED.test(name)) this.#out.removeLater(`${path}/${name}`)
         const match = NAME.exec(name)
-        if (match === null || DELETED.test(name) || match[1] === METADATA_TOPIC) continue
+        if (match === null || REMOVED.test(name) || match[1] === METADATA_TOPIC) continue
         const topicId = this.#topicIdIn(`${path}/${name}`)
         found.push({ topic: match[1]!, partition: Number(match[2]), parent: path, topicId })
       }
@@ -258,7 +259,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const { topic, partition, topicId, config } = options
     const name = `${topic}-${partition}`
     assert(!this.#logs.has(name), 'a log is made once')
-    await this.#deletions.get(name)
+    await this.#out.settled(name)
     const parent = this.#emptiest()
     parent.logCount++
     try {
@@ -319,7 +320,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
    * in the background. A log of the same name can be made at once. Rejects with StorageError.
    */
   delete(topic: string, partition: number): Promise<void> {
-    return this.#takeOut(topic, partition, (away) => this.#removeLater(away))
+    return this.#takeOut(topic, partition, false)
   }
 
   /**
@@ -327,65 +328,22 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
    * should it be the metadata that is wrong, its records are not lost. Rejects with StorageError.
    */
   setAside(topic: string, partition: number): Promise<void> {
-    return this.#takeOut(topic, partition, undefined)
+    return this.#takeOut(topic, partition, true)
   }
 
-  #takeOut(
-    topic: string,
-    partition: number,
-    remove: ((away: string) => void) | undefined,
-  ): Promise<void> {
+  #takeOut(topic: string, partition: number, keeps: boolean): Promise<void> {
     const name = `${topic}-${partition}`
-    const before = this.#deletions.get(name) ?? Promise.resolve()
     const log = this.#logs.get(name)
     this.#logs.delete(name)
     log?.abandon()
-    const deletion = before
-      .then(async () => {
-        const away = await this.#rename(name, log, remove === undefined ? 'stray' : 'delete')
-        if (away !== undefined) remove?.(away)
-      })
-      .finally(() => {
-        if (this.#deletions.get(name) === deletion) this.#deletions.delete(name)
-      })
-    this.#deletions.set(name, deletion)
-    return deletion
+    return this.#out.takeOut(name, log, keeps)
   }
 
-  /** The new path; undefined when there is no such directory. */
-  async #rename(
-    name: string,
-    log: PartitionLog | undefined,
-    suffix: 'delete' | 'stray',
-  ): Promise<string | undefined> {
-    // What is under way would go on by name, in the directory of the next log of this name.
+  async #leave(name: string, log: PartitionLog | undefined): Promise<void> {
     await this.#openings.giveUp(name)
-    if (log !== undefined) await this.#cleaning?.leave(log)
-    await log?.settled()
-    const { disk, random } = this.#parts
-    const parent = this.#directories.find(({ path }) => {
-      return log === undefined ? disk.exists(`${path}/${name}`) : parentOf(log.directory) === path
-    })
-    if (parent === undefined) return undefined
-    if (log !== undefined) parent.logCount--
-    parent.forget(name)
-    const away = `${parent.path}/${name}.${random.bytes(16).toString('hex')}-${suffix}`
-    disk.rename(`${parent.path}/${name}`, away)
-    await parent.syncNames()
-    return away
-  }
-
-  #removeLater(path: string): void {
-    const removal = this.#parts.disk
-      .removeDirectory(path)
-      .catch((error: unknown) => {
-        this.#parts.logger.warn('A deleted log can not be removed yet.', {
-          path,
-          error: String(error),
-        })
-      })
-      .finally(() => this.#removals.delete(removal))
-    this.#removals.add(removal)
+    if (log === undefined) return
+    await this.#cleaning?.leave(log)
+    await log.settled()
   }
 
   /** Starts checkpoints, retention, compaction and, where asked for, scrubbing in the background. */
@@ -533,8 +491,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     await this.#scrubber?.stop()
     const hadFailures = await this.#openings.close()
     await this.#upkeep
-    await Promise.allSettled(this.#deletions.values())
-    await Promise.all(this.#removals)
+    await this.#out.close()
     const waiting = [...this.#logs.values()]
     const isClean = !waiting.some((log) => log.isFailed) && !hadFailures
     const worker = async () => {
