@@ -1,16 +1,15 @@
 /** Runs the compose file: three nodes, clients inside and outside, a node that dies, a rolling restart. */
 import { join } from 'node:path'
 import type { Engine } from './engine.ts'
-import { Load } from './load.ts'
 import { type Report, Skip } from './report.ts'
-import { eventually, find, freePorts, isOk, must, pause, ROOT, run } from './tools.ts'
+import { rollingRestart } from './rolling.ts'
+import { eventually, find, freePorts, isOk, must, ROOT, run } from './tools.ts'
 import { checkWatched } from './watch.ts'
 
 const FILE = 'deploy/compose/compose.yaml'
 const NODES = ['node1', 'node2', 'node3'] as const
 const READY_MS = 90_000
 const HEALTHY_MS = 120_000
-const SETTLE_MS = 3000
 
 export class Compose {
   readonly #command: readonly string[]
@@ -105,7 +104,16 @@ export async function checkCompose(
       },
     })
     await report.check('compose: a killed container comes back', () => killOne(cluster))
-    await report.check('compose: rolling restart under load', () => rollingRestart(cluster))
+    await report.check('compose: rolling restart under load', async () => {
+      const summary = await rollingRestart(cluster.bootstrap, async (k) => {
+        const node = NODES[k]!
+        await cluster.do('stop', '-t', '90', node)
+        await cluster.do('up', '-d', '--no-build', node)
+        await cluster.ready(k)
+      })
+      await cluster.healthy()
+      return summary
+    })
   } finally {
     const last = compose as Compose | undefined
     if (last !== undefined) {
@@ -171,33 +179,6 @@ async function killOne(compose: Compose): Promise<string> {
   await compose.healthy()
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   return `healthy ${seconds} s after its start; acks=all worked without it`
-}
-
-async function rollingRestart(compose: Compose): Promise<string> {
-  const load = new Load(compose.bootstrap.split(','), 'check-restart')
-  await load.start()
-  let result: Awaited<ReturnType<Load['stop']>>
-  try {
-    await pause(SETTLE_MS)
-    for (const [k, node] of NODES.entries()) {
-      await compose.do('stop', '-t', '90', node)
-      await compose.do('up', '-d', '--no-build', node)
-      await compose.ready(k)
-    }
-    await pause(SETTLE_MS)
-  } finally {
-    result = await load.stop()
-  }
-  await compose.healthy()
-  const { sent, failures, longestSendMs, lost, doubled, unseen, megabytesPerSecond } = result
-  const sums = `${failures.length} failed, ${lost} lost, ${doubled} doubled, ${unseen} unseen`
-  const summary =
-    `${sent} records at ${megabytesPerSecond.toFixed(1)} MB/s: ${sums}, ` +
-    `longest send ${longestSendMs} ms`
-  if (failures.length + lost + doubled + unseen > 0 || sent === 0) {
-    throw new Error(`${summary}; ${failures[0] ?? ''}`)
-  }
-  return summary
 }
 
 /** Whether the files of Prometheus that compose mounts are right, as they lie in the container. */

@@ -1,9 +1,13 @@
-/** Three nodes as processes of this machine, watched by a real Prometheus: no container is needed. */
+/**
+ * Three nodes as processes of this machine: restarted one after the other under load, and watched by a
+ * real Prometheus. No container is needed.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DevNode, planNodes } from '../../node/cli/dev-node.ts'
 import type { Report } from './report.ts'
+import { rollingRestart } from './rolling.ts'
 import { find } from './tools.ts'
 import { checkWatched } from './watch.ts'
 
@@ -14,10 +18,6 @@ const COUNT = 3
 const LAST = COUNT - 1
 
 export async function checkNodes(report: Report): Promise<void> {
-  if (find('prometheus') === undefined) {
-    report.skip('nodes: watched by Prometheus', 'prometheus is not installed')
-    return
-  }
   const root = mkdtempSync(join(tmpdir(), 'odradek-watched-'))
   const plans = planNodes(root, COUNT, FIRST_PORT)
   const start = (k: number) => new DevNode(root, plans[k]!, plans, [])
@@ -29,6 +29,19 @@ export async function checkNodes(report: Report): Promise<void> {
       return undefined
     })
     if (!areReady) return
+    await report.check('nodes: rolling restart under load', () =>
+      rollingRestart(plans.map(({ kafka }) => kafka).join(','), async (k) => {
+        nodes[k]!.signal('SIGTERM')
+        const { code, how } = await nodes[k]!.gone
+        if (code !== 0) throw new Error(`node ${k + 1} ended with ${how}`)
+        nodes[k] = start(k)
+        await isReady(nodes[k])
+      }),
+    )
+    if (find('prometheus') === undefined) {
+      report.skip('nodes: watched by Prometheus', 'prometheus is not installed')
+      return
+    }
     await checkWatched(report, 'nodes', {
       bootstrap: plans.map(({ kafka }) => kafka).join(','),
       httpPorts: plans.map(({ httpPort }) => httpPort),
