@@ -126,6 +126,33 @@ describe('the tail of a leader', () => {
     }
   })
 
+  it('is not what was cut meanwhile, when a node leads again', async () => {
+    const cluster = await TestCluster.start({ seed: 46, hasSmallTail: true })
+    const { controller, world } = cluster
+    const leader = cluster.node(0).partition()
+    assert.equal(cluster.leaderOf(), leader)
+    send(leader, ['kept'])
+    await cluster.settled()
+    cluster.node(2).kill()
+    controller.fence(2)
+    world.links.cut('n0', 'n1')
+    send(leader, ['gone'])
+    await cluster.run(20)
+    assert.ok(leader.tail.bytesFrom(1, 2, 1) > 0)
+    controller.moveUnclean(0, 1)
+    await world.runUntil(() => cluster.node(1).partition().isLeader, 1000)
+    send(cluster.node(1).partition(), ['here'])
+    world.links.healAll()
+    await world.runUntil(() => controller.partitions[0]!.isr.includes(0), 5000)
+    controller.move(0, 0)
+    await cluster.settled()
+    await cluster.boot(2)
+    await cluster.settled()
+    for (const node of cluster.nodes) {
+      assert.deepEqual([...readAll(node.partition()).values()], ['kept', 'here'])
+    }
+  })
+
   it('goes back with the log of a leader that stays', async () => {
     const cluster = await TestCluster.start({ seed: 45 })
     const leader = cluster.leaderOf()!

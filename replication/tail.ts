@@ -5,7 +5,7 @@
  *
  * Invariants: what is found here was appended in the present epoch and is in the log still (whoever
  * cuts the log, ends a term or loses a write calls `clear`); batches of one log follow each other
- * without a gap; a node holds `CAPACITY_BYTES` for all its logs, the oldest go first.
+ * without a gap; a node has one memory of a fixed size for all its logs, the oldest go first.
  */
 import { assert } from '../base/assert.ts'
 import {
@@ -19,21 +19,34 @@ import {
 const CAPACITY_BYTES = 4 * 1024 * 1024
 /** Smaller ones are many, and cost less in one read than one by one. */
 const SMALLEST_BYTES = 8 * 1024
-const LARGEST_BYTES = CAPACITY_BYTES / 4
+/** So large a share of the memory has one batch at most. */
+const LARGEST_SHARE = 4
 
 /** The memory of one node. Positions count all bytes that were ever put. */
 export class TailMemory {
+  readonly smallestBytes: number
+  readonly largestBytes: number
+  readonly #capacityBytes: number
   #ring: Buffer | undefined
   #head = 0
 
-  /** Where the copy is, for `isHeld` and `slice`. */
+  /** Other sizes than those of production are for tests. */
+  constructor(sizes: { readonly smallestBytes?: number; readonly capacityBytes?: number } = {}) {
+    this.smallestBytes = sizes.smallestBytes ?? SMALLEST_BYTES
+    this.#capacityBytes = sizes.capacityBytes ?? CAPACITY_BYTES
+    this.largestBytes = Math.floor(this.#capacityBytes / LARGEST_SHARE)
+    assert(this.smallestBytes <= this.largestBytes, 'something fits')
+  }
+
+  /** Where the copy is, for `isHeld` and `indexOf`. */
   put(source: Buffer, start: number, end: number): number {
     const size = end - start
-    assert(size > 0 && size <= LARGEST_BYTES, 'a batch fits')
-    this.#ring ??= Buffer.allocUnsafeSlow(CAPACITY_BYTES)
-    const left = CAPACITY_BYTES - (this.#head % CAPACITY_BYTES)
+    const capacity = this.#capacityBytes
+    assert(size > 0 && size <= this.largestBytes, 'a batch fits')
+    this.#ring ??= Buffer.allocUnsafeSlow(capacity)
+    const left = capacity - (this.#head % capacity)
     const position = left >= size ? this.#head : this.#head + left
-    source.copy(this.#ring, position % CAPACITY_BYTES, start, end)
+    source.copy(this.#ring, position % capacity, start, end)
     this.#head = position + size
     return position
   }
@@ -41,7 +54,7 @@ export class TailMemory {
   /** Nothing was written over it. */
   isHeld(position: number): boolean {
     assert(position < this.#head, 'it was put')
-    return this.#head - position <= CAPACITY_BYTES
+    return this.#head - position <= this.#capacityBytes
   }
 
   get ring(): Buffer {
@@ -51,7 +64,7 @@ export class TailMemory {
 
   /** In the ring. */
   indexOf(position: number): number {
-    return position % CAPACITY_BYTES
+    return position % this.#capacityBytes
   }
 }
 
@@ -86,7 +99,8 @@ export class LogTail {
     assert(lastOffset >= firstOffset, 'a batch has records')
     const size = end - start
     if (this.#batches.at(-1)?.nextOffset !== firstOffset) this.clear()
-    if (size < SMALLEST_BYTES || size > LARGEST_BYTES) return
+    const { smallestBytes, largestBytes } = this.#memory
+    if (size < smallestBytes || size > largestBytes) return
     const position = this.#memory.put(source, start, end)
     const at = this.#memory.indexOf(position)
     writeInt64(this.#memory.ring, at + BASE_OFFSET_AT, firstOffset)

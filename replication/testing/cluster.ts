@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly config?: Partial<LogConfig>
   readonly minInsyncReplicas?: number
   readonly lagMaxMs?: number
+  /** Also small batches are sent from memory, of which there is little. */
+  readonly hasSmallTail?: boolean
 }
 
 export class TestNode {
@@ -79,7 +81,8 @@ export class TestNode {
     const { clock, disk, random, logger, rpc } = this.#world
     this.#reset()
     this.#turn = new Turn(clock)
-    this.#tails = new TailMemory()
+    const small = { smallestBytes: 1, capacityBytes: 16_384 }
+    this.#tails = new TailMemory(options.hasSmallTail === true ? small : {})
     this.store = await LogStore.open({
       directories: ['data'],
       parts: { disk, clock, random, logger, maybe: () => false },

@@ -55,6 +55,7 @@ export class ReplicationModel {
         nodes: 3,
         minInsyncReplicas: 1 + this.#random.below(2),
         lagMaxMs: 300,
+        hasSmallTail: seed % 3 !== 0,
         config: { flush, segmentBytes: 2000 },
       },
       PARTITIONS,
@@ -248,6 +249,7 @@ export class ReplicationModel {
     return {
       acks: Object.fromEntries(acks),
       boots: nodes.map(({ boots }) => boots),
+      sentTailBytes: nodes.reduce((sum, { probe }) => sum + probe.sentTailBytes, 0),
       truncations: nodes.reduce((sum, { probe }) => sum + probe.truncations, 0),
       proposals: controller.proposals.length,
       epochs: controller.partitions.map(({ leaderEpoch }) => leaderEpoch),
