@@ -41,6 +41,7 @@ class Writer {
 
   start(): void {
     this.#ended = this.#run()
+    this.#ended.catch(() => undefined) // told when it is stopped
   }
 
   stop(): Promise<void> {
@@ -190,18 +191,25 @@ export async function failoverRow(
   count: number,
 ): Promise<Figures> {
   const group = await ServerGroup.start({ ...target.options, count: NODES })
+  let found: Found[]
   try {
-    const found = await faults(group, fault, count)
-    const sorted = found.map(({ gapMs }) => gapMs).sort((a, b) => a - b)
-    return {
-      'p50 ms': sorted[Math.floor(sorted.length / 2)]!,
-      'p90 ms': sorted[Math.floor(sorted.length * 0.9)]!,
-      'max ms': sorted.at(-1)!,
-      faults: count,
-      'of the controller': found.filter(({ wasController }) => wasController).length,
-    }
-  } finally {
-    await group.remove()
+    found = await faults(group, fault, count)
+  } catch (error) {
+    // What the nodes said is of use now.
+    await Promise.all(group.nodes.map((node) => node.kill()))
+    const logs = group.nodes.map(({ logFile }) => logFile).join(' ')
+    throw new Error(`${error instanceof Error ? error.message : error}; see ${logs}`, {
+      cause: error,
+    })
+  }
+  await group.remove()
+  const sorted = found.map(({ gapMs }) => gapMs).sort((a, b) => a - b)
+  return {
+    'p50 ms': sorted[Math.floor(sorted.length / 2)]!,
+    'p90 ms': sorted[Math.floor(sorted.length * 0.9)]!,
+    'max ms': sorted.at(-1)!,
+    faults: count,
+    'of the controller': found.filter(({ wasController }) => wasController).length,
   }
 }
 
