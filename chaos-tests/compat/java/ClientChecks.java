@@ -16,6 +16,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -330,13 +331,16 @@ final class ClientChecks {
     expected.put("retention.ms", "120000");
     expected.put("cleanup.policy", "delete,compact");
     expected.put("max.message.bytes", "1048588");
-    var config = admin.describeConfigs(List.of(resource)).all().get().get(resource);
-    expected.forEach((name, value) -> Suite.expectEqual(config.get(name).value(), value, name));
-    Suite.expectEqual(config.get("retention.ms").source(), ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, "source");
+    // Each node applies changes in its own time.
+    AtomicReference<Config> config = new AtomicReference<>();
+    Suite.waitFor(10_000, "the settings " + expected, () -> {
+      config.set(admin.describeConfigs(List.of(resource)).all().get().get(resource));
+      return expected.entrySet().stream().allMatch(one -> one.getValue().equals(config.get().get(one.getKey()).value()));
+    });
+    Suite.expectEqual(config.get().get("retention.ms").source(), ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, "source");
     alter(resource, AlterConfigOp.OpType.DELETE, "retention.ms", "");
-    Suite.expectEqual(
-        admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value(), "604800000",
-        "retention.ms after its deletion");
+    Suite.waitFor(10_000, "retention.ms after its deletion", () -> "604800000"
+        .equals(admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value()));
     Suite.expectError(() -> alter(resource, AlterConfigOp.OpType.SET, "retention.ms", "soon"),
         "InvalidConfigurationException");
     Suite.expectError(() -> alter(resource, AlterConfigOp.OpType.SET, "no.such.setting", "1"),
