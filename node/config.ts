@@ -220,6 +220,24 @@ export class Settings {
       throw new UserError('listeners has none for clients: add for example PLAINTEXT://:9092')
     }
     this.#checkNumbers()
+    this.#checkCompany()
+  }
+
+  /** Nodes meet at the controller's listener, also those that do not vote: replicas are fetched there. */
+  #checkCompany(): void {
+    if (!this.isController && this.voters.length === 0) {
+      throw new UserError(
+        'controller.quorum.voters is missing: a node that is no controller has to know them; ' +
+          'write for example controller.quorum.voters=1@10.0.0.1:9093',
+      )
+    }
+    const hasOthers = this.voters.some((voter) => voter.id !== this.nodeId)
+    if (hasOthers && this.controllerListener === undefined) {
+      const [name = 'CONTROLLER'] = this.list('controller.listener.names')
+      throw new UserError(
+        `listeners has none for other nodes: add ${name}://:9093, which controller.listener.names names`,
+      )
+    }
   }
 
   #checkNumbers(): void {

@@ -21,6 +21,8 @@ function refusal(text: string, more: SettingsSources = {}): string {
   throw new Error('nothing was refused')
 }
 
+const WITH_CONTROLLER = 'listeners=PLAINTEXT://:9092,CONTROLLER://:9093'
+
 describe('node/config/load', () => {
   it('loads the properties file that Kafka is shipped with', () => {
     const settings = loadSettings({ file: file(testdata('server.properties')) })
@@ -71,7 +73,7 @@ describe('node/config/load', () => {
     assert.equal(load(`${delay}=7`, { profile: 'dev' }).number(delay), 7)
     assert.equal(load('').number(delay), 3000)
     const voters = Array.from({ length: 5 }, (_, i) => `${i + 1}@node${i + 1}:9093`).join(',')
-    const five = load(`controller.quorum.voters=${voters}`, { profile: 'dev' })
+    const five = load(`${WITH_CONTROLLER}\ncontroller.quorum.voters=${voters}`, { profile: 'dev' })
     assert.equal(five.number('default.replication.factor'), 3)
   })
 
@@ -110,6 +112,14 @@ describe('node/config/load', () => {
     )
     assert.match(refusal('log.retention.ms=soon'), /Not a number of type LONG/)
     assert.match(refusal('flush.policy=never'), /takes \[group, interval, none\]/)
+    assert.match(
+      refusal('process.roles=broker'),
+      /controller\.quorum\.voters is missing: a node that is no controller has to know them/,
+    )
+    for (const role of ['process.roles=broker', 'process.roles=broker,controller']) {
+      const text = `${role}\ncontroller.quorum.voters=1@a:9093,2@b:9093\nlisteners=PLAINTEXT://:9092`
+      assert.match(refusal(text), /listeners has none for other nodes: add CONTROLLER:\/\/:9093/)
+    }
     assert.match(refusal('process.roles=broker,zookeeper'), /must be one of: broker, controller/)
     assert.match(refusal('follower.replication.throttled.rate=1'), /only be changed while/)
   })
@@ -143,7 +153,7 @@ describe('node/config/load', () => {
       { name: 'INTERNAL', host: '::1', port: 1 },
       { name: 'EXTERNAL', host: 'b.example', port: 0 },
     ])
-    assert.deepEqual(load('controller.quorum.voters=1@a:1,2@[::1]:2').voters, [
+    assert.deepEqual(load(`${WITH_CONTROLLER}\ncontroller.quorum.voters=1@a:1,2@[::1]:2`).voters, [
       { id: 1, host: 'a', port: 1 },
       { id: 2, host: '::1', port: 2 },
     ])
