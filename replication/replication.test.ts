@@ -433,6 +433,23 @@ describe('replication', () => {
     assert.deepEqual([sent.ack, next.highWatermark], [0, 2])
   })
 
+  it('hears how far a follower is that asked before the leader knew of its role', async () => {
+    const cluster = await TestCluster.start({ seed: 45, lagMaxMs: 100_000 })
+    cluster.node(2).host.disk.latencyUs = (operation) => (operation === 'sync' ? 50_000 : 0)
+    send(cluster.leaderOf()!, ['a'])
+    await cluster.run(20)
+    const follower = cluster.node(2).partition()
+    assert.deepEqual([follower.logEndOffset, follower.position], [1, 0])
+    cluster.controller.deaf.add(1)
+    cluster.controller.move(0, 1)
+    await cluster.run(100)
+    assert.deepEqual([follower.leaderId, follower.position], [1, 1], 'its sync ended meanwhile')
+    cluster.controller.hear(1)
+    const next = cluster.node(1).partition()
+    await cluster.world.runUntil(() => next.highWatermark === 1, 2000)
+    assert.deepEqual([next.isLeader, next.highWatermark], [true, 1])
+  })
+
   it('expires what waits too long, and the record may still be committed', async () => {
     const cluster = await TestCluster.start({ seed: 18, lagMaxMs: 100_000 })
     cluster.world.links.cut('n0', 'n2')

@@ -29,7 +29,8 @@ export interface ReplicaServiceParts {
 /** A subscription that waits for this node's metadata to catch up with the follower's. */
 export interface Parked {
   readonly session: FollowerSession
-  readonly subscribe: Subscribe
+  /** With the latest position that the follower has told. */
+  subscribe: Subscribe
 }
 
 export class ReplicaService {

@@ -180,6 +180,12 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   }
 
   onPosition(handle: number, position: number, logStartOffset: number): void {
+    const parked = this.#parked.get(handle)
+    if (parked !== undefined) {
+      // It is not told again: what is looked at later begins with it.
+      parked.subscribe = { ...parked.subscribe, position, logStartOffset }
+      return
+    }
     const subscription = this.#subscriptions.get(handle)
     if (subscription === undefined) return // it has ended here meanwhile
     if (position > subscription.nextOffset) {

@@ -172,6 +172,14 @@ export class TestController {
     return next
   }
 
+  /** A node that heard nothing learns how things are now. */
+  hear(nodeId: number): void {
+    this.deaf.delete(nodeId)
+    this.partitions.forEach((_, index) => {
+      this.#tellOne(nodeId, index)
+    })
+  }
+
   #tell(index: number): void {
     for (const nodeId of this.#nodes.keys()) this.#tellOne(nodeId, index)
   }
