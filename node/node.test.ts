@@ -73,7 +73,7 @@ describe('node', () => {
       ['0 a', '1 b', '2 c'],
     )
     const again = new GroupMember(cluster, { group: 'g', topics: ['t'] })
-    assert.deepEqual(await again.join(), [{ topic: 't', partition: 0, offset: 2 }])
+    assert.deepEqual(await again.join(), [{ topic: 't', partition: 0, offset: 2, epoch: -1 }])
     await again.close()
     await cluster.close()
     await node.stop()
