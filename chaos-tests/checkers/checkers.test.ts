@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { CHECKERS, checkAll } from './all.ts'
 import { type Entry, type Poll, parse, type Send, serialize } from './history.ts'
 import { FINAL_SESSION } from './log-index.ts'
+import { metadataOrder } from './metadata.ts'
 
 let clockMs = 0
 const tick = () => ++clockMs
@@ -256,6 +257,20 @@ describe('chaos-tests/checkers', () => {
   })
 
   it('finds nothing in a sound history', () => assert.deepEqual(checkAll(sound()), []))
+
+  it('decides on many answers at once, with many that are missing', () => {
+    const at = { startMs: 1, endMs: 100 }
+    const created = admin({ action: 'create', partitions: 3, startMs: 0, endMs: 1 })
+    const reads = Array.from({ length: 40 }, () => admin({ partitions: 3, ...at }))
+    const lost = Array.from({ length: 20 }, (_, i) => {
+      return admin({ action: 'grow', partitions: i % 4, outcome: 'unknown', ...at })
+    })
+    assert.deepEqual(metadataOrder([created, ...lost, ...reads]), [])
+    const deleted = admin({ action: 'delete', ...at })
+    const later = admin({ partitions: 3, startMs: 101, endMs: 102 })
+    const [found] = metadataOrder([created, ...lost, ...reads, deleted, later])
+    assert.match(found!.message, /no order fits/)
+  })
 
   it('reads what it wrote', () =>
     assert.deepEqual(parse(serialize(sound())).length, sound().length))

@@ -50,31 +50,51 @@ class Search {
     return `no order fits the answers, from ${JSON.stringify(stuck)} on`
   }
 
-  /** `done` holds the indexes that are placed. */
-  #search(done: ReadonlySet<number>, state: State): boolean {
+  /** `placed` holds the indexes of those that came before. */
+  #search(placed: ReadonlySet<number>, state: State): boolean {
     if (++this.#steps > STEPS_MAX) return false
     const entries = this.#entries
-    let first = 0
-    while (done.has(first)) first++
+    const done = new Set(placed)
+    const view = this.#placeIdle(done, state)
+    if (view === undefined) return true
+    const { first, limitMs } = view
     this.#furthest = Math.max(this.#furthest, Math.min(first, entries.length - 1))
-    // Whoever ended before another began comes first; an unknown one may come any time, or never.
-    let limitMs = Number.POSITIVE_INFINITY
-    let isComplete = true
-    for (let i = first; i < entries.length; i++) {
-      if (done.has(i) || entries[i]!.outcome === 'unknown') continue
-      isComplete = false
-      limitMs = Math.min(limitMs, entries[i]!.endMs!)
-    }
-    if (isComplete) return true
     const key = `${state}:${[...done].filter((i) => i > first).sort((a, b) => a - b)}:${first}`
     if (this.#seen.has(key)) return false
     this.#seen.add(key)
     for (let i = first; i < entries.length && entries[i]!.startMs <= limitMs; i++) {
       if (done.has(i)) continue
       const next = step(entries[i]!, state)
-      if (next !== undefined && this.#search(new Set([...done, i]), next)) return true
+      // One that is unknown and would change nothing is as good as never placed.
+      if (next === undefined || next === state) continue
+      if (this.#search(new Set([...done, i]), next)) return true
     }
     return false
+  }
+
+  /**
+   * Places whatever may come now and leaves the state as it is: it can't be wrong to have it early,
+   * since no other answer depends on it. Returns what may be placed next; undefined when all is.
+   */
+  #placeIdle(done: Set<number>, state: State): { first: number; limitMs: number } | undefined {
+    const entries = this.#entries
+    for (;;) {
+      let first = 0
+      while (done.has(first)) first++
+      // Whoever ended before another began comes first; an unknown one may come any time, or never.
+      const left = entries.flatMap(({ outcome, endMs }, i) =>
+        done.has(i) || outcome === 'unknown' ? [] : [endMs!],
+      )
+      if (left.length === 0) return undefined
+      const limitMs = Math.min(...left)
+      const count = done.size
+      for (let i = first; i < entries.length && entries[i]!.startMs <= limitMs; i++) {
+        const entry = entries[i]!
+        if (done.has(i) || entry.outcome === 'unknown') continue
+        if (step(entry, state) === state) done.add(i)
+      }
+      if (done.size === count) return { first, limitMs }
+    }
   }
 }
 
