@@ -54,7 +54,7 @@ const final = (records: readonly (readonly [number, string])[], more: Partial<Po
   poll(0, records, { session: FINAL_SESSION, ...more })
 
 const vote = (term: number, votedId: number): Entry => {
-  return { op: 'vote', node: 1, life: 1, term, votedId, atMs: tick() }
+  return { op: 'vote', node: 1, life: 1, voter: '', term, votedId, atMs: tick() }
 }
 
 const latest = (offset: number): Entry => {

@@ -115,6 +115,8 @@ export interface DurableVote {
   readonly node: number
   /** Counts what makes its disk forget: a new disk, or damage to it. */
   readonly life: number
+  /** The id under which it votes since it gave up the one of its directory; else empty. */
+  readonly voter: string
   readonly term: number
   /** -1: nobody. */
   readonly votedId: number

@@ -4,12 +4,12 @@
  */
 import { entriesOf, type History, type Violation } from './history.ts'
 
-/** On one disk: terms do not fall, and a vote that was given in a term stays. */
+/** On one disk, by one voter: terms do not fall, and a vote that was given in a term stays. */
 export function votesThatGoBack(history: History): Violation[] {
   const violations: Violation[] = []
   const last = new Map<string, { readonly term: number; readonly votedId: number }>()
-  for (const { node, life, term, votedId, atMs } of entriesOf(history, 'vote')) {
-    const key = `${node}/${life}`
+  for (const { node, life, voter, term, votedId, atMs } of entriesOf(history, 'vote')) {
+    const key = `${node}/${life}/${voter}`
     const before = last.get(key)
     last.set(key, { term, votedId })
     if (before === undefined || term > before.term) continue

@@ -69,6 +69,9 @@ export class SimNode {
   }
 }
 
+/** After its stop a node holds nothing; its connections' ends may still be on their way to it. */
+const SETTLED_US = 50_000
+
 export class SimCluster {
   readonly sim: SimWorld
   readonly nodes: readonly SimNode[]
@@ -218,8 +221,15 @@ export class SimCluster {
       if (isWanted) this.start(node)
     }
     const stopped = () => {
-      this.#lookForLeaks(node, boots)
-      end()
+      // What was closed is told so in the moments after it.
+      this.sim.scheduler.after(SETTLED_US, 'settled', () => {
+        if (node.host.isFrozen) {
+          stopped()
+          return
+        }
+        this.#lookForLeaks(node, boots)
+        end()
+      })
     }
     running.stop().then(stopped, (error: unknown) => {
       if (error instanceof AssertionFailed) this.crashes.push(this.#crash(node, error))

@@ -6,6 +6,7 @@ import { crc32c } from '../../base/crc32c.ts'
 import { DATA_DIRECTORY, type SimNode } from './cluster.ts'
 
 const PATH = `${DATA_DIRECTORY}/quorum-state`
+const VOTER_PATH = `${DATA_DIRECTORY}/quorum-directory-id`
 const SLOT_BYTES = 4096
 const CONTENT_BYTES = 56
 const SEQUENCE_AT = 12
@@ -16,6 +17,20 @@ export interface DurableVote {
   readonly term: number
   /** -1: nobody in this term. */
   readonly votedId: number
+}
+
+/**
+ * The id that a node took when it found its vote or its log damaged, and so gave up its vote; empty
+ * on one that votes under the id of its directory.
+ */
+export function durableVoter({ host: { disk } }: SimNode): string {
+  const fault = disk.fault
+  disk.fault = () => undefined
+  try {
+    return disk.exists(VOTER_PATH) ? disk.durableContent(VOTER_PATH).toString('latin1').trim() : ''
+  } finally {
+    disk.fault = fault
+  }
 }
 
 /** undefined: there is no file yet, or none of its slots can be read. */

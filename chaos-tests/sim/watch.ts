@@ -4,7 +4,7 @@
  */
 import type { SimCluster } from './cluster.ts'
 import type { Recorder } from './recorder.ts'
-import { durableVote } from './votes.ts'
+import { durableVote, durableVoter } from './votes.ts'
 
 const LOOK_US = 100_000
 
@@ -61,7 +61,8 @@ export class Watch {
     const { nodes } = this.#cluster
     const backers = nodes.filter((one) => {
       const vote = durableVote(one)
-      if (vote === undefined || one.diskLife > 1) return one.diskLife > 1
+      const hasForgotten = one.diskLife > 1 || durableVoter(one) !== ''
+      if (vote === undefined || hasForgotten) return hasForgotten
       return vote.term > term || (vote.term === term && vote.votedId === node)
     })
     const ids = backers.map(({ id }) => id)
@@ -74,10 +75,11 @@ export class Watch {
     for (const node of this.#cluster.nodes) {
       const vote = durableVote(node)
       const { id, diskLife: life } = node
-      const text = `${life}/${vote?.term}/${vote?.votedId}`
+      const voter = durableVoter(node)
+      const text = `${life}/${voter}/${vote?.term}/${vote?.votedId}`
       if (vote === undefined || this.#votes.get(id) === text) continue
       this.#votes.set(id, text)
-      this.#recorder.add({ op: 'vote', node: id, life, ...vote, atMs })
+      this.#recorder.add({ op: 'vote', node: id, life, voter, ...vote, atMs })
     }
   }
 
