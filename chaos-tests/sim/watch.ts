@@ -13,7 +13,7 @@ export class Watch {
   readonly #recorder: Recorder
   readonly #leaders = new Set<string>()
   readonly #watermarks = new Map<string, number>()
-  readonly #votes = new Map<number, string>()
+  readonly #votes = new Map<number, { readonly who: string; readonly what: string }>()
   #isOver = false
 
   constructor(cluster: SimCluster, recorder: Recorder) {
@@ -76,9 +76,13 @@ export class Watch {
       const vote = durableVote(node)
       const { id, diskLife: life } = node
       const voter = durableVoter(node)
-      const text = `${life}/${voter}/${vote?.term}/${vote?.votedId}`
-      if (vote === undefined || this.#votes.get(id) === text) continue
-      this.#votes.set(id, text)
+      const who = `${life}/${voter}`
+      const what = `${vote?.term}/${vote?.votedId}`
+      const before = this.#votes.get(id)
+      // Its new id is on the disk before the state that goes with it.
+      const isNews = before?.what !== what || (before.who !== who && voter === '')
+      if (vote === undefined || !isNews) continue
+      this.#votes.set(id, { who, what })
       this.#recorder.add({ op: 'vote', node: id, life, voter, ...vote, atMs })
     }
   }
