@@ -3,7 +3,7 @@ import { MessageBuffers } from './message-buffers.ts'
 
 const KB = 1024
 
-describe('message buffers', () => {
+describe('replication/message-buffers', () => {
   it('use a buffer again only after the follower has dealt with its message', () => {
     const buffers = new MessageBuffers()
     const first = buffers.take(66 * KB)
@@ -31,5 +31,16 @@ describe('message buffers', () => {
     const again = Array.from({ length: 20 }, () => buffers.take(500 * KB))
     const kept = again.filter((buffer) => taken.includes(buffer)).length
     assert.equal(kept, Math.floor((6 * 1024) / 544))
+  })
+
+  it('keep no small and no huge ones', () => {
+    const buffers = new MessageBuffers()
+    for (const sizeBytes of [100, 5_000_000]) {
+      const buffer = buffers.take(sizeBytes)
+      assert.equal(buffer.length, sizeBytes)
+      buffers.sent(buffer, 1)
+      buffers.dealtWith(1)
+      assert.notEqual(buffers.take(sizeBytes), buffer)
+    }
   })
 })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { SimRandom } from '../base/sim/random.ts'
-import { MessageBuffers } from './message-buffers.ts'
 import {
   type FollowerSink,
   type LeaderSink,
@@ -123,34 +122,6 @@ describe('replication/messages', () => {
           assert.ok(error instanceof RangeError, `draw ${i}: ${error}`)
         }
       }
-    }
-  })
-})
-
-describe('replication/message-buffers', () => {
-  it('gives a buffer again only after the follower has dealt with its message', () => {
-    const buffers = new MessageBuffers()
-    const first = buffers.take(100_000)
-    assert.ok(first.length >= 100_000)
-    buffers.sent(first, 100_000)
-    const second = buffers.take(100_000)
-    assert.notEqual(second.buffer, first.buffer)
-    buffers.sent(second, 200_000)
-    buffers.dealtWith(99_999)
-    assert.notEqual(buffers.take(100_000).buffer, first.buffer)
-    buffers.dealtWith(100_000)
-    assert.equal(buffers.take(100_000).buffer, first.buffer)
-    buffers.dealtWith(200_000)
-    assert.equal(buffers.take(100_000).buffer, second.buffer)
-  })
-
-  it('keeps no small and no huge ones', () => {
-    const buffers = new MessageBuffers()
-    for (const sizeBytes of [100, 5_000_000]) {
-      const buffer = buffers.take(sizeBytes)
-      assert.equal(buffer.length, sizeBytes)
-      buffers.sent(buffer, sizeBytes)
-      buffers.dealtWith(sizeBytes)
     }
   })
 })

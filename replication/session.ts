@@ -182,15 +182,14 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
   onPosition(handle: number, position: number, logStartOffset: number): void {
     const parked = this.#parked.get(handle)
     if (parked !== undefined) {
+      checkPosition(position, parked.subscribe.fetchOffset)
       // It is not told again: what is looked at later begins with it.
       parked.subscribe = { ...parked.subscribe, position, logStartOffset }
       return
     }
     const subscription = this.#subscriptions.get(handle)
     if (subscription === undefined) return // it has ended here meanwhile
-    if (position > subscription.nextOffset) {
-      throw new RangeError(`a follower is at ${position}, and was sent ${subscription.nextOffset}`)
-    }
+    checkPosition(position, subscription.nextOffset)
     subscription.partition.onReplicaPosition(subscription.remote, position, logStartOffset)
   }
 
@@ -528,5 +527,12 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
 
   get followerId(): number {
     return this.#followerId
+  }
+}
+
+/** Nobody has more of this leader's log than was there, or was sent. Throws RangeError. */
+function checkPosition(position: number, nextOffset: number): void {
+  if (position > nextOffset) {
+    throw new RangeError(`a follower is at ${position}, and has records up to ${nextOffset}`)
   }
 }
