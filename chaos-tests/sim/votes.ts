@@ -23,22 +23,22 @@ export interface DurableVote {
  * The id that a node took when it found its vote or its log damaged, and so gave up its vote; empty
  * on one that votes under the id of its directory.
  */
-export function durableVoter({ host: { disk } }: SimNode): string {
-  const fault = disk.fault
-  disk.fault = () => undefined
-  try {
-    return disk.exists(VOTER_PATH) ? disk.durableContent(VOTER_PATH).toString('latin1').trim() : ''
-  } finally {
-    disk.fault = fault
-  }
+export function durableVoter(node: SimNode): string {
+  return durableFile(node, VOTER_PATH)?.toString('latin1').trim() ?? ''
 }
 
 /** undefined: there is no file yet, or none of its slots can be read. */
-export function durableVote({ host: { disk } }: SimNode): DurableVote | undefined {
+export function durableVote(node: SimNode): DurableVote | undefined {
+  const content = durableFile(node, PATH)
+  return content === undefined ? undefined : newestOf(content)
+}
+
+/** Whatever fault its disk has just now. */
+function durableFile({ host: { disk } }: SimNode, path: string): Buffer | undefined {
   const fault = disk.fault
   disk.fault = () => undefined
   try {
-    return disk.exists(PATH) ? newestOf(disk.durableContent(PATH)) : undefined
+    return disk.exists(path) ? disk.durableContent(path) : undefined
   } finally {
     disk.fault = fault
   }
