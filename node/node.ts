@@ -347,7 +347,7 @@ function settingsOf(topic: string, links: Links) {
 async function joinCluster(
   { clock, disk }: World,
   logger: Logger,
-  quorum: MetadataQuorum,
+  quorum: RaftQuorum,
   claim: Claim,
 ): Promise<Identity> {
   let saidAtMs = clock.monotonicMs()
@@ -361,6 +361,7 @@ async function joinCluster(
       logger.warn('Waiting for a majority of controller.quorum.voters.', {
         leader: quorum.leaderId,
         metadataOffset: quorum.image.offset,
+        reason: quorum.waitsToFound ?? 'no leader of the metadata is known',
       })
     }
     await delay(clock, LOOK_AGAIN_MS)

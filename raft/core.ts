@@ -6,7 +6,7 @@
  * counts for others is durable here first.
  */
 import { assert } from '../base/assert.ts'
-import { Election } from './election.ts'
+import { Election, type Founding } from './election.ts'
 import { Follower } from './follower.ts'
 import { Leader, type ProposalFault } from './leader.ts'
 import {
@@ -39,6 +39,8 @@ export class RaftCore {
   readonly #endings: ElectionEndings
   #savingVote: Vote | undefined = undefined
   #install: Snapshot | undefined = undefined
+  /** What the last round of questions in advance has brought. */
+  #lastFounding: Founding | undefined = undefined
 
   constructor(options: RaftOptions, nowMs: number) {
     this.state = new RaftState(options, nowMs)
@@ -59,6 +61,13 @@ export class RaftCore {
 
   get isPreCandidate(): boolean {
     return this.#election?.isPreVote ?? false
+  }
+
+  /** A voter without records, which knows no leader: whom it waits for, as of its last question. */
+  get founding(): Founding | undefined {
+    const { isVoter, leaderId, log } = this.state
+    const isNew = isVoter && log.endOffset === 0 && leaderId === NO_MEMBER_ID
+    return isNew ? this.#lastFounding : undefined
   }
 
   /** When `tick` has something to do. */
@@ -140,8 +149,13 @@ export class RaftCore {
     const { state } = this
     assert(this.#leader === undefined, 'a leader needs no votes')
     if (this.#election !== undefined) this.#endings.timeout++
+    this.#noteFounding()
     this.#setLeader(NO_MEMBER_ID)
     this.#elect(!isTransfer && !state.isSoleVoter, isTransfer)
+  }
+
+  #noteFounding(): void {
+    if (this.#election?.isPreVote === true) this.#lastFounding = this.#election.founding
   }
 
   #elect(isPreVote: boolean, isTransfer: boolean): void {
@@ -172,6 +186,7 @@ export class RaftCore {
     } else if (outcome === 'lost') {
       if (election.isPreVote) this.#endings.preVoteDenied++
       else this.#endings.lost++
+      this.#noteFounding()
       // Whoever is to lead will be heard; else it asks again.
       this.#election = undefined
     }

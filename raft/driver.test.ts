@@ -348,8 +348,8 @@ describe('raft/driver', () => {
 
   it('a member without a log gets a snapshot', async () => {
     const nodes = new Nodes([1, 2, 3], { snapshotPartBytes: 10 })
-    nodes.isLost = ({ from, to }) => from === 3 || to === 3
     const leader = await nodes.start()
+    nodes.isLost = ({ from, to }) => from === 3 || to === 3
     for (let count = 0; count < 10; count++) {
       await nodes.scheduler.complete(nodes.propose(leader, `entry ${count}`))
     }

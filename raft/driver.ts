@@ -12,6 +12,7 @@ import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import { RaftCore } from './core.ts'
+import type { Founding } from './election.ts'
 import { Handovers } from './handovers.ts'
 import {
   type Entry,
@@ -89,6 +90,8 @@ export interface DriverStatus {
   readonly commit: number
   readonly applied: number
   readonly membership: Membership
+  /** It has no records, and found no cluster: whom that waits for. */
+  readonly founding: Founding | undefined
 }
 
 const APPLY_BYTES = 1024 * 1024
@@ -144,6 +147,7 @@ export class RaftDriver {
       commit: log.commit,
       applied: log.applied,
       membership: log.membership,
+      founding: this.#core.founding,
     }
   }
 

@@ -9,6 +9,16 @@ import type { Member, VoteMessage, VoteRefusal, VoteResponseMessage } from './me
 import { countVotes, isSameMember, isVoter, type VoteOutcome, voterIds } from './quorum.ts'
 import type { RaftState } from './state.ts'
 
+/** Of those who refuse: they have records, or hear a leader, who has. */
+const KNOWS_RECORDS: ReadonlySet<VoteRefusal> = new Set(['log', 'stranger', 'lease'])
+
+/** What a member without records has heard of the other voters. */
+export interface Founding {
+  readonly silentIds: readonly number[]
+  /** They have records, so there is a cluster already. */
+  readonly informedIds: readonly number[]
+}
+
 interface Answer {
   readonly member: Member
   readonly isGranted: boolean
@@ -58,19 +68,27 @@ export class Election {
     return this.isPreVote && this.#state.log.endOffset === 0 ? this.#firstOutcome : this.#outcome
   }
 
+  /** Who keeps a member without records from being the first leader. */
+  get founding(): Founding {
+    const answers = this.#answers
+    const { log, self } = this.#state
+    const others = voterIds(log.membership).filter((id) => id !== self.nodeId)
+    return {
+      silentIds: others.filter((id) => !answers.has(id)),
+      informedIds: others.filter((id) => KNOWS_RECORDS.has(answers.get(id)?.refusal ?? '')),
+    }
+  }
+
   /**
-   * Without a record this may be the first start of all, or that of a few who lost their disks. So
-   * everybody is asked: who knows of records says no, and who is silent is waited for a while.
+   * Without a record this may be the first start of all, or that of a few who lost their disks: a
+   * majority of those would found another cluster. So everybody is asked, whoever knows of records
+   * says no, and nobody is passed over.
    */
   get #firstOutcome(): VoteOutcome {
-    const { log, self, nowMs, startedMs, timing } = this.#state
-    const answers = [...this.#answers.values()]
-    if (answers.some(({ refusal }) => refusal === 'log' || refusal === 'stranger')) return 'lost'
-    const others = voterIds(log.membership).filter((id) => id !== self.nodeId)
-    const isWhole = others.every((id) => this.#answers.has(id))
-    const isWaitOver = nowMs - startedMs >= 2 * timing.electionTimeoutMinMs
+    const { silentIds, informedIds } = this.founding
+    if (informedIds.length > 0) return 'lost'
     const outcome = this.#outcome
-    return outcome === 'won' && !isWhole && !isWaitOver ? 'open' : outcome
+    return outcome === 'won' && silentIds.length > 0 ? 'open' : outcome
   }
 
   get #outcome(): VoteOutcome {

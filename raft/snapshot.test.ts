@@ -90,6 +90,7 @@ describe('raft/snapshot', () => {
 
   it('carries who votes', () => {
     const group = new Group({ voters: [1, 2, 3], isBootstrap: true })
+    group.elect(1)
     group.stop(3)
     group.elapse(4500)
     group.propose(1, 'a')

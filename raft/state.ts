@@ -31,7 +31,6 @@ export class RaftState {
   readonly storage: Pick<RaftStorage, 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes'>
   readonly log: EntryLog
   nowMs: number
-  readonly startedMs: number
   term: number
   voted: Member | undefined
   /** What the storage has confirmed. */
@@ -55,7 +54,7 @@ export class RaftState {
   readonly #mustBeListed: boolean
 
   constructor(options: RaftOptions, nowMs: number) {
-    this.nowMs = this.startedMs = nowMs
+    this.nowMs = nowMs
     const { member, storage, voters } = options
     this.self = member
     this.timing = options.timing

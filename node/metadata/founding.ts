@@ -1,5 +1,6 @@
 /** What the first leader of a cluster writes: its id, its features, and what they depend on. */
 import type { Random } from '../../base/random.ts'
+import type { Founding } from '../../raft/election.ts'
 import { FIRST_FEATURES } from '../features.ts'
 import type { View } from './decision.ts'
 import { overridesOf, parseConfigKey, RESOURCE } from './image.ts'
@@ -24,6 +25,26 @@ export function foundingRecords(
     for (const record of leastReplicasRecords(view)) records.push(record)
   }
   return records
+}
+
+/** Who keeps a voter without metadata from founding a cluster, and what to do about it. */
+export function foundingSentence({ silentIds, informedIds }: Founding): string {
+  const list = (ids: readonly number[]) => `node${ids.length > 1 ? 's' : ''} ${ids.join(', ')}`
+  if (informedIds.length > 0) {
+    return (
+      `this node has no metadata, and ${list(informedIds)} of controller.quorum.voters has: ` +
+      'it follows once a majority that has metadata runs; if that is lost for good, see ' +
+      'odradek cluster recover'
+    )
+  }
+  if (silentIds.length > 0) {
+    return (
+      'this node has no metadata, and a new cluster is founded only when all of ' +
+      `controller.quorum.voters say so of themselves: start ${list(silentIds)}, or take it out ` +
+      'of the setting on every node'
+    )
+  }
+  return 'no voter has metadata, and they are about to found a cluster'
 }
 
 export const LEAST_REPLICAS = 'min.insync.replicas'

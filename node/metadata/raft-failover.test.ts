@@ -493,6 +493,35 @@ describe('node/metadata/raft-quorum: bad days', function () {
     await cluster.stopAll()
   })
 
+  it('two that lost their disks found no cluster of their own while the third is away', async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const cluster = await agreed(seed)
+      const { world } = cluster
+      const { offset } = (await cluster.leads()).quorum.image
+      const kept = 1 + (seed % 3)
+      const others = cluster.voterIds.filter((one) => one !== kept)
+      for (const one of cluster.voterIds) cluster.kill(one)
+      for (const one of others) cluster.wipe(one)
+      for (const one of others) await cluster.start(one)
+      // At a first start this is more than enough to be a cluster.
+      await world.runFor(20_000)
+      assert.equal(cluster.leader(), undefined, `seed ${seed}`)
+      const why = cluster.quorum(others[0]!).waitsToFound
+      assert.match(why!, new RegExp(`all of controller.quorum.voters .* start node ${kept}, or`))
+
+      const quorum = await cluster.start(kept)
+      await world.runFor(5000)
+      assert.equal(
+        cluster.leader(),
+        undefined,
+        'what it has was promised by a majority that is lost',
+      )
+      assert.ok(quorum.nextOffset > offset, 'and is there, for who recovers it')
+      assert.match(cluster.quorum(others[1]!).waitsToFound!, new RegExp(`node ${kept} of .* has:`))
+      await cluster.stopAll()
+    }
+  })
+
   it('two clusters that were made apart do not mix their records', async () => {
     const cluster = await agreed(12)
     const { world } = cluster

@@ -27,6 +27,7 @@ import { RaftProbe } from '../../raft/probe.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
 import { ImageBuilder } from './apply.ts'
 import { entryCodec } from './control-records.ts'
+import { foundingSentence } from './founding.ts'
 import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
 import { deltaBetween } from './image-delta.ts'
 import { newUuid } from './meta-properties.ts'
@@ -117,6 +118,12 @@ export class RaftQuorum implements MetadataQuorum {
     if (status === undefined || this.#isStopped) return NO_MEMBER_ID
     const isOwn = status.leaderId === this.#options.nodeId
     return isOwn && !status.isEstablished ? NO_MEMBER_ID : status.leaderId
+  }
+
+  /** Why a voter without metadata has found no cluster, in a sentence; undefined where it has. */
+  get waitsToFound(): string | undefined {
+    const founding = this.#driver?.status.founding
+    return founding === undefined ? undefined : foundingSentence(founding)
   }
 
   get leaderEpoch(): number {

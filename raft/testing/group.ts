@@ -376,12 +376,18 @@ export class Group {
   }
 
   leader(): TestMember {
+    const best = this.leaderOrNone()
+    assert.ok(best, 'somebody leads')
+    return best
+  }
+
+  /** Of the highest term. */
+  leaderOrNone(): TestMember | undefined {
     let best: TestMember | undefined
     for (const member of this.members.values()) {
       if (member.core.leader === undefined) continue
       if (best === undefined || member.core.state.term > best.core.state.term) best = member
     }
-    assert.ok(best, 'somebody leads')
     return best
   }
 
