@@ -54,6 +54,7 @@ const AMBIENT: readonly (readonly [path: string, names: string, reason: string])
   ['node/families-source.ts', 'performance', 'how busy this process is: no simulated node asks'],
   ['node/admin.test.ts', 'node:net', 'speaks HTTP byte by byte'],
   ['kafka/api/fuzz-run.ts', '*', 'the entry point of a long run'],
+  ['node/metrics.ts', 'node:fs/promises', 'counts open files: of this process, never simulated'],
   ['node/admin.ts', 'node:http node:net', 'HTTP is no port: nothing of it is simulated'],
   ['node/main.ts', '*', 'the entry point'],
   ['node/cli/', '*', 'commands: each is an entry point'],

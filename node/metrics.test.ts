@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { closeSync, openSync } from 'node:fs'
 import { Histogram, SECONDS_BUCKETS } from '../base/metrics.ts'
 import { realClock } from '../base/real/clock.ts'
 import { metricsSuite } from '../base/suites/metrics-suite.ts'
@@ -32,6 +33,44 @@ describe('node/metrics', () => {
     }
     metrics.close()
   })
+
+  it('lets the loop turn between the figures of the process and ours', async () => {
+    const { metrics, scrape } = start(true)
+    await scrape() // what the library makes once is made
+    let hasTurned = false
+    let hadTurned = false
+    metrics.register({
+      name: 'x_total',
+      type: 'counter',
+      help: 'X.',
+      collect() {
+        hadTurned = hasTurned
+      },
+    })
+    // Timers of one length end in the order in which they began.
+    realClock.after(0, () => {
+      hasTurned = true
+    })
+    await scrape()
+    assert.ok(hadTurned)
+    metrics.close()
+  })
+
+  if (process.platform !== 'linux') it('counts open files: only Linux tells them')
+  else {
+    it('counts open files', async () => {
+      const { metrics, scrape } = start(true)
+      const count = async () =>
+        parseExposition(await scrape()).get('process_open_fds')!.samples[0]!.value
+      await scrape()
+      const before = await count()
+      const opened = Array.from({ length: 50 }, () => openSync('/dev/null', 'r'))
+      const after = await count()
+      for (const file of opened) closeSync(file)
+      assert.ok(Math.abs(after - before - 50) <= 3, `${before}, and 50 more: ${after}`)
+      metrics.close()
+    })
+  }
 
   it('writes labels that are used again as it writes others', async () => {
     const { metrics, scrape } = start()

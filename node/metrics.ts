@@ -6,6 +6,7 @@
  * Invariant: a page of any length is made in slices of a few milliseconds; between two the loop
  * turns. Scrapes that come while a page is being made share it.
  */
+import { readdir, stat } from 'node:fs/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { assert } from '../base/assert.ts'
 import { type Clock, delay } from '../base/clock.ts'
@@ -17,6 +18,10 @@ const MISNAMED = [
   'nodejs_active_requests_total',
   'nodejs_active_resources_total',
 ]
+
+/** Counted by us: the library lists a folder of thousands of names while the loop waits. */
+const OPEN_FILES = 'process_open_fds'
+const OPEN_FILES_FOLDER = '/proc/self/fd'
 
 const SLICE_MS = 3
 
@@ -77,7 +82,11 @@ export class PrometheusMetrics implements Metrics {
 
   async #render(exposition: Exposition): Promise<readonly Buffer[]> {
     const pieces: Buffer[] = []
-    if (this.#hasProcess) pieces.push(Buffer.from(await this.#processText(exposition)))
+    if (this.#hasProcess) {
+      const openFiles = await countOpenFiles()
+      pieces.push(Buffer.from(await this.#processText(exposition, openFiles)))
+      await delay(this.#clock, 0)
+    }
     let sinceMs = this.#clock.monotonicMs()
     for (const family of [...this.#families.values()]) {
       const text = renderFamily(family, exposition)
@@ -90,15 +99,16 @@ export class PrometheusMetrics implements Metrics {
     return pieces
   }
 
-  async #processText(exposition: Exposition): Promise<string> {
+  async #processText(exposition: Exposition, openFiles: number | undefined): Promise<string> {
     if (this.#process === undefined) {
       this.#process = new Registry()
       collectDefaultMetrics({ register: this.#process })
-      for (const name of MISNAMED) this.#process.removeSingleMetric(name)
+      for (const name of [...MISNAMED, OPEN_FILES]) this.#process.removeSingleMetric(name)
     }
     // The library's way to write what is not a number is its own.
     const text = (await this.#process.metrics()).replace(/ Nan$/gm, ' NaN')
-    return exposition === 'openmetrics' ? asOpenMetrics(text) : `${text}\n`
+    const own = openFiles === undefined ? '' : renderFamily(openFilesFamily(openFiles), exposition)
+    return `${exposition === 'openmetrics' ? asOpenMetrics(text) : `${text}\n`}${own}`
   }
 
   /** Ends the timers of the library's own collection. */
@@ -106,6 +116,21 @@ export class PrometheusMetrics implements Metrics {
     this.#process?.clear()
     this.#families.clear()
   }
+}
+
+/** Files and sockets; undefined where the system does not say. */
+async function countOpenFiles(): Promise<number | undefined> {
+  try {
+    const { size } = await stat(OPEN_FILES_FOLDER) // how many, since Linux 6.2; before that 0
+    return size > 0 ? size : (await readdir(OPEN_FILES_FOLDER)).length
+  } catch {
+    return undefined // no Linux
+  }
+}
+
+function openFilesFamily(count: number): MetricFamily {
+  const help = 'Number of open file descriptors.'
+  return { name: OPEN_FILES, type: 'gauge', help, collect: (emit) => emit({}, count) }
 }
 
 /** OpenMetrics names a counter's family without `_total`. */
