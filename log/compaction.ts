@@ -17,6 +17,7 @@ import { LOG_SUFFIX, type Segment } from './segment.ts'
 import { removeIfThere, snapshotPath, syncFile } from './segment-files.ts'
 import { INDEX_SUFFIXES } from './segment-indexes.ts'
 import { Slices } from './slices.ts'
+import { allOf } from './slots.ts'
 import { CLEANED_SUFFIX, DELETED_SUFFIX, renameSwapped, SWAP_SUFFIX } from './swap.ts'
 
 /**
@@ -215,8 +216,12 @@ export async function syncFiles(state: LogState, stem: string, suffix: string): 
  * recovery point may pass it. The caller syncs the directory.
  */
 export async function syncIndexes(state: LogState, segment: Segment): Promise<void> {
-  for (const suffix of INDEX_SUFFIXES) await syncFile(state, segment.stem + suffix)
+  const { disk } = state.parts
+  const { upkeepSyncs } = state.shared
   const path = snapshotPath(state, segment.nextOffset)
-  if (state.parts.disk.exists(path)) await syncFile(state, path)
-  else await makeSnapshot(state, segment.nextOffset)
+  const paths = INDEX_SUFFIXES.map((suffix) => segment.stem + suffix)
+  if (disk.exists(path)) paths.push(path)
+  const work = paths.map((one) => upkeepSyncs.run(() => syncFile(state, one)))
+  if (!disk.exists(path)) work.push(upkeepSyncs.run(() => makeSnapshot(state, segment.nextOffset)))
+  await allOf(work)
 }

@@ -13,6 +13,7 @@ import type { FlushSchedule } from './flush-schedule.ts'
 import { RECORDS_AT } from './format.ts'
 import type { LogProbe } from './probe.ts'
 import type { Segment } from './segment.ts'
+import { Slots } from './slots.ts'
 
 export const OPEN_FILES_MAX = 2000
 const WINDOW_BYTES = 16_384
@@ -225,12 +226,16 @@ export interface SharedOptions {
 }
 
 const PRODUCER_EXPIRATION_MS = 86_400_000
+/** Of the thread pool's 16. */
+const UPKEEP_SYNCS = 8
 
 export class LogShared {
   readonly files: FileCache
   readonly buffers = new BufferPool()
   readonly window = new HeaderWindow()
   readonly verdict = new BatchVerdict()
+  /** Syncs for which no record waits. */
+  readonly upkeepSyncs = new Slots(UPKEEP_SYNCS)
   readonly indexes = new IndexMemory()
   readonly producerExpirationMs: number
   readonly checkpoints: CheckpointKeeper | undefined

@@ -2,9 +2,10 @@
  * What is done to one log in the background: retention, rolls by time, the files beside its
  * records, removal of files that were set aside.
  *
- * Invariants: everything here runs under the log's lock, one at a time. A segment goes only when a
- * start after a crash would not miss it: its successor's name and the state of producers there are
- * durable, and the recovery point has passed it.
+ * Invariants: everything here runs under the log's lock, one at a time, and touches no bytes that a
+ * sync may be about. A segment goes only when a start after a crash would not miss it: its
+ * successor's name and the state of producers there are durable, and the recovery point has passed
+ * it. A pass ends early when somebody waits for the lock to change the log's end or to close it.
  */
 import { assert } from '../base/assert.ts'
 import type { Timer } from '../base/clock.ts'
@@ -17,21 +18,33 @@ import { ensureSnapshots, rebuildSegment } from './rebuild.ts'
 import { expiredSegments, rollAfterMs } from './retention.ts'
 import type { Segment } from './segment.ts'
 import { removeIfThere, saveEpochs, snapshotOffsets, snapshotPath } from './segment-files.ts'
+import { allOf } from './slots.ts'
 
 /** A snapshot of the producers saves a start from reading more than this. */
 const SNAPSHOT_BYTES = 16_777_216
+/** What is made durable together, between two looks at who waits. */
+const GROUP_SEGMENTS = 16
 
 export class Housekeeping {
   readonly #state: LogState
   readonly #appender: () => Appender
+  readonly #isAwaited: () => boolean
   #bytesAtSnapshot = 0
   #isStopped = false
+  /** All is to be saved, whoever waits. */
+  #isLast = false
   /** By path. Most logs have none. */
   #removals: Map<string, Timer> | undefined = undefined
 
-  constructor(state: LogState, appender: () => Appender) {
+  /** `isAwaited`: somebody waits for what is under way to end soon. */
+  constructor(state: LogState, appender: () => Appender, isAwaited: () => boolean) {
     this.#state = state
     this.#appender = appender
+    this.#isAwaited = isAwaited
+  }
+
+  #mustEnd(): boolean {
+    return this.#isStopped || (!this.#isLast && this.#isAwaited())
   }
 
   /** The active segment, when its first record is too old. Throws StorageError. */
@@ -54,7 +67,7 @@ export class Housekeeping {
       await this.#drop(count - 1)
       // What was appended meanwhile is in the active one.
       const isStill = this.#expired(nowMs, highWatermark) === state.segments.length
-      if (this.#isStopped || !isStill) return
+      if (this.#mustEnd() || !isStill) return
     }
     this.#appender().roll(nowMs)
     // The new segment says where the log goes on: its name must last before the old one goes.
@@ -64,9 +77,12 @@ export class Housekeeping {
 
   async #drop(count: number): Promise<void> {
     const state = this.#state
-    const bases = state.segments.slice(1, count + 1).map(({ baseOffset }) => baseOffset)
-    await ensureSnapshots(state, bases)
-    for (let i = 0; i < count && !this.#isStopped; i++) await this.#dropOldest()
+    for (let left = count; left > 0 && !this.#mustEnd(); left -= GROUP_SEGMENTS) {
+      const group = state.segments.slice(1, Math.min(left, GROUP_SEGMENTS) + 1)
+      const bases = group.map(({ baseOffset }) => baseOffset)
+      await ensureSnapshots(state, bases)
+      for (let i = 0; i < bases.length && !this.#mustEnd(); i++) await this.#dropOldest()
+    }
     const least = state.segments[0]!.baseOffset
     for (const offset of snapshotOffsets(state)) {
       if (offset < least) await removeIfThere(state, snapshotPath(state, offset))
@@ -105,10 +121,14 @@ export class Housekeeping {
   /** Indexes that readers found wrong. */
   async rebuildIndexes(): Promise<void> {
     for (const segment of [...this.#state.segments]) {
-      if (this.#isStopped) return
-      if (!segment.needsRebuild || !segment.isSealed || segment.isGone) continue
+      if (this.#mustEnd()) return
+      if (!isRebuildable(segment)) continue
       await rebuildSegment(this.#state, segment)
     }
+  }
+
+  isRebuildDue(): boolean {
+    return this.#state.segments.some(({ needsRebuild, isSealed }) => needsRebuild && isSealed)
   }
 
   /** Whether `checkpoint` would find something to save: most logs of a node have nothing. */
@@ -123,11 +143,15 @@ export class Housekeeping {
   async checkpoint(snapshotBytes = SNAPSHOT_BYTES): Promise<void> {
     const state = this.#state
     await saveEpochs(state)
-    for (const segment of state.segments) {
-      if (!segment.isSealed || segment.areIndexesDurable || segment.needsRebuild) continue
-      await syncIndexes(state, segment)
+    const unsaved = state.segments.filter((segment) => {
+      return segment.isSealed && !segment.areIndexesDurable && !segment.needsRebuild
+    })
+    for (let at = 0; at < unsaved.length; at += GROUP_SEGMENTS) {
+      if (this.#mustEnd()) return
+      const group = unsaved.slice(at, at + GROUP_SEGMENTS)
+      await allOf(group.map((segment) => syncIndexes(state, segment)))
       await state.syncNames()
-      segment.areIndexesDurable = true
+      for (const segment of group) segment.areIndexesDurable = true
     }
     const { active } = state
     const isSaved = active.isEmpty || active.writtenBytes !== active.sizeBytes
@@ -155,6 +179,7 @@ export class Housekeeping {
   /** All that a quick start needs, of a log that is written and synced. */
   async saveAll(): Promise<void> {
     const state = this.#state
+    this.#isLast = true
     const { active } = state
     if (!active.isEmpty && active.isIndexLoaded()) {
       active.noteTimeAtClose()
@@ -191,4 +216,10 @@ export class Housekeeping {
     this.#removals = undefined
     await Promise.all(paths.map((path) => removeIfThere(this.#state, path)))
   }
+}
+
+/** What is not durable yet is the syncer's: whether it has gaps must be known to it. */
+function isRebuildable(segment: Segment): boolean {
+  const { needsRebuild, isSealed, isGone, syncedBytes, writtenBytes } = segment
+  return needsRebuild && isSealed && !isGone && syncedBytes >= writtenBytes
 }

@@ -91,6 +91,8 @@ export class LogState {
   snapshotOffset = -1
   /** The directory itself may not last yet: this changes that. */
   makeDurable: (() => Promise<void>) | undefined = undefined
+  /** The newest that is under way. */
+  #nameSync: Promise<void> | undefined = undefined
 
   constructor(options: Omit<NewLogOptions, 'makeDurable'>, shared: LogShared) {
     this.topic = options.topic
@@ -140,15 +142,33 @@ export class LogState {
 
   /** Names made, removed or changed so far last from now on. Rejects with StorageError. */
   async syncNames(): Promise<void> {
-    const { makeDurable } = this
     this.isDirectoryDirty = false
+    const sync = this.#syncDirectory()
+    this.#nameSync = sync
     try {
-      await Promise.all([this.parts.disk.syncDirectory(this.directory), makeDurable?.()])
-      this.makeDurable = undefined
+      await sync
     } catch (error) {
       this.isDirectoryDirty = true
       throw error
+    } finally {
+      if (this.#nameSync === sync) this.#nameSync = undefined
     }
+  }
+
+  async #syncDirectory(): Promise<void> {
+    const { makeDurable } = this
+    await Promise.all([this.parts.disk.syncDirectory(this.directory), makeDurable?.()])
+    this.makeDurable = undefined
+  }
+
+  /** No name may be lost: none is new, and no sync of them is under way. */
+  get areNamesDurable(): boolean {
+    return !this.isDirectoryDirty && this.#nameSync === undefined
+  }
+
+  /** The same as `syncNames`, or the end of one that somebody has begun for all names there are. */
+  async settleNames(): Promise<void> {
+    await (this.isDirectoryDirty ? this.syncNames() : this.#nameSync)
   }
 
   /** Lets go of its files, which may have been written to. */

@@ -1,14 +1,13 @@
 /**
- * One partition's records on disk: the calls that replicas, handlers and maintenance make.
+ * One partition's records on disk: the calls that replicas, handlers and maintenance make. What
+ * waits for the disk is in `log-work.ts`.
  *
  * Invariants: offsets below `syncedOffset` survive a power loss; what is served passed its checks
- * in the very bytes that leave; operations that wait for the disk (sync, truncation, repair,
- * retention, compaction) follow each other, and appends go on beside them except while the end of
- * the log itself is changed; a log whose write or sync failed takes no append again.
+ * in the very bytes that leave.
  */
 import { assert } from '../base/assert.ts'
 import { StorageError } from '../base/errors.ts'
-import { Appender, isPassing, storageErrorCode } from './appender.ts'
+import { storageErrorCode } from './appender.ts'
 import type {
   AbortedRange,
   CleanableLog,
@@ -16,12 +15,10 @@ import type {
   CleanedSegment,
   LastOfProducer,
 } from './cleanable.ts'
-import { discard, prepareReplacement, Replacement, swapIn } from './compaction.ts'
+import { discard, Replacement } from './compaction.ts'
 import type { LogConfig } from './config.ts'
-import { noteDoubt } from './doubt.ts'
 import type { EpochEnd } from './epochs.ts'
 import { KAFKA_STORAGE_ERROR } from './errors.ts'
-import { Housekeeping } from './housekeeping.ts'
 import {
   type AbortedTransaction,
   type ActiveProducer,
@@ -30,14 +27,13 @@ import {
   lastOfProducersOf,
   recoveryPointOf,
 } from './inspection.ts'
-import { Lock } from './lock.ts'
 import type { DamagedRange, LogOptions, LogState, NewLogOptions } from './log-state.ts'
+import { LogWork } from './log-work.ts'
 import { type AppendContext, type AppendOutcome, refuse } from './outcome.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { LogReader } from './reader.ts'
 import { newState, openState } from './recovery.ts'
 import { type ScrubPace, scrubSegments } from './scrub.ts'
-import { Syncer } from './syncer.ts'
 import { type FoundOffset, searchMaxTimestamp, searchTime } from './time-search.ts'
 import { truncateFully, truncateLog } from './truncation.ts'
 
@@ -52,23 +48,12 @@ export type { FoundOffset } from './time-search.ts'
 export class PartitionLog implements CleanableLog {
   readonly #state: LogState
   readonly #reader: LogReader
-  #appender: Appender | undefined = undefined
-  #failure: unknown
-  #isClosed = false
-  /** The end of the log is being changed: no append meanwhile. */
-  #isChanging = false
-  /** A write failed inside an append: `write` says so to the owner of what went with it. */
-  #pendingError: unknown
-  readonly #lock = new Lock()
-  #highWatermark = 0
-  readonly #syncer: Syncer
-  readonly #housekeeping: Housekeeping
+  readonly #work: LogWork
 
   private constructor(state: LogState) {
     this.#state = state
     this.#reader = new LogReader(state)
-    this.#syncer = new Syncer(state, this)
-    this.#housekeeping = new Housekeeping(state, () => this.#writer())
+    this.#work = new LogWork(state, this)
   }
 
   /**
@@ -126,7 +111,7 @@ export class PartitionLog implements CleanableLog {
 
   /** The end is being cut or mended: what a checkpoint says of the log is not to be raised. */
   get isEndChanging(): boolean {
-    return this.#isChanging
+    return this.#work.isEndChanging
   }
 
   /** The checkpoint with this recovery point is durable. */
@@ -155,15 +140,15 @@ export class PartitionLog implements CleanableLog {
 
   /** A write or sync failed for good. */
   get isFailed(): boolean {
-    return this.#failure !== undefined
+    return this.#work.failure !== undefined
   }
 
   get isClosed(): boolean {
-    return this.#isClosed
+    return this.#work.isClosed
   }
 
   get failure(): unknown {
-    return this.#failure
+    return this.#work.failure
   }
 
   /** Durable records that a start found lost or damaged: not served. For the owner to decide. */
@@ -191,7 +176,7 @@ export class PartitionLog implements CleanableLog {
     context: AppendContext,
     outcome: AppendOutcome,
   ): void {
-    const appender = this.#writable()
+    const appender = this.#work.writable()
     if (appender === undefined) {
       refuse(outcome, KAFKA_STORAGE_ERROR, this.#state.logStartOffset)
       return
@@ -201,8 +186,8 @@ export class PartitionLog implements CleanableLog {
       appender.append(source, start, end, context, outcome)
     } catch (error) {
       refuse(outcome, storageErrorCode(error), this.#state.logStartOffset)
-      if (this.#state.logEndOffset < endOffset) this.#pendingError = error
-      this.#onWriteError(error)
+      if (this.#state.logEndOffset < endOffset) this.#work.onAppendError(error)
+      this.#work.onWriteError(error)
     }
   }
 
@@ -211,94 +196,21 @@ export class PartitionLog implements CleanableLog {
    * log. Throws CorruptionError for bytes that can't follow, StorageError.
    */
   appendAsFollower(source: Buffer, start: number, end: number): void {
-    const appender = this.#writable()
+    const appender = this.#work.writable()
     if (appender === undefined) {
-      throw new StorageError('UNKNOWN', this.directory, 'append to', { cause: this.#failure })
+      throw new StorageError('UNKNOWN', this.directory, 'append to', { cause: this.failure })
     }
     try {
       appender.appendAsFollower(source, start, end)
     } catch (error) {
-      if (error instanceof StorageError) this.#onWriteError(error)
+      if (error instanceof StorageError) this.#work.onWriteError(error)
       throw error
     }
-  }
-
-  #writable(): Appender | undefined {
-    assert(!this.#isClosed, 'a closed log takes no append')
-    if (this.#failure !== undefined || this.#isChanging) return undefined
-    if (this.#pendingError !== undefined) return undefined
-    const appender = this.#writer()
-    if (!appender.needsRepair) return appender
-    this.#state.parts.probe.fullDiskRefusals++
-    this.#startRepair(appender)
-    return undefined
-  }
-
-  /** Idle logs have none. */
-  #writer(): Appender {
-    this.#appender ??= new Appender(this.#state)
-    return this.#appender
   }
 
   /** Gathered bytes to the page cache, in one write. Throws StorageError: they are then gone. */
   write(): void {
-    if (this.#pendingError !== undefined) {
-      const error = this.#pendingError
-      this.#pendingError = undefined
-      throw error
-    }
-    const appender = this.#appender
-    if (appender === undefined || this.#failure !== undefined) return
-    try {
-      appender.write()
-    } catch (error) {
-      this.#onWriteError(error)
-      throw error
-    }
-    if (this.#syncer.noteWritten() && !this.#lock.isBusy) this.#inBackground(this.sync())
-  }
-
-  #onWriteError(error: unknown): void {
-    const { parts } = this.#state
-    if (isPassing(error)) {
-      parts.probe.fullDiskRefusals++
-      if (this.#appender?.needsRepair) this.#startRepair(this.#appender)
-      return
-    }
-    this.#fail(error)
-  }
-
-  #fail(error: unknown): void {
-    if (this.#failure !== undefined) return
-    this.#failure = error
-    if (this.#isClosed) return // its directory has gone
-    this.#appender?.abandon()
-    noteDoubt(this.#state)
-    const { parts } = this.#state
-    parts.probe.failedLogs++
-    parts.logger.error('A log is out of service: its storage failed.', {
-      ...this.#state.fields(),
-      error: error instanceof Error ? error.message : String(error),
-    })
-  }
-
-  #startRepair(appender: Appender): void {
-    if (this.#isChanging) return
-    this.#isChanging = true
-    const repair = this.#lock.run(async () => {
-      try {
-        if (appender.needsRepair) await appender.repair()
-      } finally {
-        this.#isChanging = false
-      }
-    })
-    repair.catch((error: unknown) => this.#onWriteError(error))
-  }
-
-  #inBackground(work: Promise<unknown>): void {
-    work.catch((error: unknown) => {
-      if (!(error instanceof StorageError)) throw error
-    })
+    this.#work.write()
   }
 
   /**
@@ -306,16 +218,7 @@ export class PartitionLog implements CleanableLog {
    * StorageError: the log is then out of service, since a sync is never tried again.
    */
   async sync(): Promise<number> {
-    if (this.#failure !== undefined) throw this.#failure
-    await this.#lock.run(async () => {
-      if (this.#isClosed) return
-      try {
-        await this.#syncer.sync()
-      } catch (error) {
-        this.#fail(error)
-        throw error
-      }
-    })
+    await this.#work.sync()
     return this.#state.syncedOffset
   }
 
@@ -324,7 +227,7 @@ export class PartitionLog implements CleanableLog {
    * of [logStartOffset, logEndOffset], 2 in damaged bytes, 56 when the file can't be read.
    */
   locate(fromOffset: number, upTo: number, plan: ReadPlan): void {
-    assert(!this.#isClosed, 'a closed log is not read')
+    assert(!this.isClosed, 'a closed log is not read')
     this.#reader.locate(fromOffset, upTo, plan)
   }
 
@@ -336,7 +239,7 @@ export class PartitionLog implements CleanableLog {
    */
   copy(plan: ReadPlan, upTo: number, target: Buffer, at: number, limitBytes: number): number {
     assert(at + limitBytes <= target.length, 'the target has the room')
-    if (this.#isClosed) return 0
+    if (this.isClosed) return 0
     return this.#reader.copy(plan, upTo, target, at, limitBytes)
   }
 
@@ -349,7 +252,7 @@ export class PartitionLog implements CleanableLog {
     limitBytes: number,
   ): Promise<number> {
     assert(at + limitBytes <= target.length, 'the target has the room')
-    if (this.#isClosed) return Promise.resolve(0)
+    if (this.isClosed) return Promise.resolve(0)
     return this.#reader.copyAsync(plan, upTo, target, at, limitBytes)
   }
 
@@ -414,21 +317,9 @@ export class PartitionLog implements CleanableLog {
   }
 
   async #changeEnd(change: () => Promise<void>): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
-    this.#appender?.write()
-    while (this.#isChanging) await this.#lock.settled()
-    this.#isChanging = true
     try {
-      await this.#lock.run(async () => {
-        // It would go on in the directory of the next log of this name.
-        if (this.#isClosed) throw new StorageError('ENOENT', this.directory, 'truncate')
-        await change()
-      })
-    } catch (error) {
-      this.#fail(error) // where the log ends is not known any more
-      throw error
+      await this.#work.changeEnd(change)
     } finally {
-      this.#isChanging = false
       this.#reader.forgetHints()
     }
     this.#state.checkOrder()
@@ -439,34 +330,16 @@ export class PartitionLog implements CleanableLog {
    * when that is no passing matter, the log is then out of service.
    */
   async maintain(nowMs: number, highWatermark: number): Promise<void> {
-    if (this.#isClosed || this.#failure !== undefined) return
+    if (this.isClosed || this.isFailed) return
     const { producers, shared, parts } = this.#state
     this.noteHighWatermark(highWatermark)
     parts.probe.expiredProducers += producers.expire(nowMs, shared.producerExpirationMs)
-    if (this.#isChanging) return
-    if (this.#syncer.isDue()) await this.sync()
-    await this.#keepHouse(async () => {
-      this.#housekeeping.rollIfOld(nowMs)
-      await this.#housekeeping.retain(nowMs, this.#highWatermark)
-    })
-    await this.#keepHouse(() => this.#housekeeping.rebuildIndexes())
+    await this.#work.maintain(nowMs)
   }
 
   /** What retention and compaction may touch ends there. */
   noteHighWatermark(highWatermark: number): void {
-    this.#highWatermark = Math.min(highWatermark, this.#state.writtenOffset)
-  }
-
-  #keepHouse(run: () => Promise<void>): Promise<void> {
-    return this.#lock.run(async () => {
-      if (this.#isClosed || this.#isChanging || this.#failure !== undefined) return
-      try {
-        await run()
-      } catch (error) {
-        this.#onWriteError(error)
-        throw error
-      }
-    })
+    this.#work.highWatermark = Math.min(highWatermark, this.#state.writtenOffset)
   }
 
   sizeBytes(): number {
@@ -479,54 +352,27 @@ export class PartitionLog implements CleanableLog {
 
   updateConfig(config: LogConfig): void {
     this.#state.config = config
-    this.#appender?.updateRules()
-    this.#syncer.schedule()
+    this.#work.updateConfig()
   }
 
   /** Saves what stands beside the records: `recoveryPoint` moves on. Throws StorageError. */
-  async checkpoint(): Promise<void> {
-    if (!this.#housekeeping.isCheckpointDue() || this.#state.parts.maybe('log.checkpoint')) return
-    await this.#keepHouse(() => this.#housekeeping.checkpoint())
+  checkpoint(): Promise<void> {
+    return this.#work.checkpoint()
   }
 
   /** Writes, syncs, saves all that a quick start needs. Rejects with StorageError. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    try {
-      if (this.#failure === undefined && !this.#state.isUntouched) {
-        while (this.#isChanging) await this.#lock.settled()
-        this.write()
-        await this.sync()
-        await this.#lock.run(async () => {
-          if (this.#appender?.needsRepair) await this.#appender.repair()
-          await this.#housekeeping.saveAll()
-        })
-      }
-    } finally {
-      await this.settled()
-      this.#release()
-      await this.#housekeeping.removeNow()
-    }
-    if (this.#failure !== undefined) throw this.#failure
-  }
-
-  #release(): void {
-    this.#isClosed = true
-    this.#housekeeping.stop()
-    this.#state.shared.flushes?.remove(this)
-    this.#state.release()
+  close(): Promise<void> {
+    return this.#work.close()
   }
 
   /** Lets go of files and timers at once, saves nothing: the directory goes, or the log failed. */
   abandon(): void {
-    if (this.#isClosed) return
-    this.#appender?.abandon()
-    this.#release()
+    this.#work.abandon()
   }
 
   /** Resolves when no operation on its files is under way; after `abandon` none will be. */
-  async settled(): Promise<void> {
-    await this.#lock.settled()
+  settled(): Promise<void> {
+    return this.#work.settled()
   }
 
   /** Offsets at which damage begins in closed segments. Rejects with StorageError. */
@@ -538,13 +384,13 @@ export class PartitionLog implements CleanableLog {
 
   cleanableLimit(): number {
     const { active, savedRecoveryPoint } = this.#state
-    const stable = this.lastStableOffset(this.#highWatermark)
+    const stable = this.lastStableOffset(this.#work.highWatermark)
     // What a start would scan must be without gaps.
     return Math.min(stable, active.baseOffset, savedRecoveryPoint)
   }
 
   closedSegments(): readonly CleanableSegment[] {
-    if (this.#isClosed) return []
+    if (this.isClosed) return []
     const closed = this.#state.segments.slice(0, -1)
     for (const segment of closed) segment.knowTimestamps()
     return closed
@@ -554,8 +400,7 @@ export class PartitionLog implements CleanableLog {
     try {
       return abortedRangesOf(this.#state, fromOffset, toOffset)
     } catch (error) {
-      // Soon there is an answer again.
-      this.#inBackground(this.#keepHouse(() => this.#housekeeping.rebuildIndexes()))
+      this.#work.rebuildSoon()
       throw error
     }
   }
@@ -566,25 +411,12 @@ export class PartitionLog implements CleanableLog {
 
   /** Throws StorageError: also when the log has gone. */
   startCleaned(baseOffset: number): CleanedSegment {
-    if (this.#isClosed) throw new StorageError('ENOENT', this.directory, 'compact')
+    if (this.isClosed) throw new StorageError('ENOENT', this.directory, 'compact')
     return new Replacement(this.#state, baseOffset)
   }
 
   replace(replaced: readonly CleanableSegment[], cleaned: CleanedSegment): Promise<boolean> {
-    return this.#lock.run(async () => {
-      const isOpen = !this.#isClosed && this.#failure === undefined
-      if (!isOpen || !(await prepareReplacement(this.#state, replaced, cleaned))) {
-        await discard(this.#state, cleaned)
-        return false
-      }
-      try {
-        await swapIn(this.#state, replaced, cleaned, this.#housekeeping.removeLater)
-      } catch (error) {
-        this.#fail(error) // which files the log has is not known any more
-        throw error
-      }
-      return true
-    })
+    return this.#work.replace(replaced, cleaned)
   }
 
   discardCleaned(cleaned: CleanedSegment): Promise<void> {

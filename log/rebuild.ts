@@ -18,6 +18,7 @@ import {
   syncFile,
 } from './segment-files.ts'
 import { forgetIndexes } from './segment-indexes.ts'
+import { allOf } from './slots.ts'
 import type { AbortedEntry } from './transactions.ts'
 
 /** From the records: when the checkpoint can't be believed. */
@@ -117,11 +118,12 @@ export async function rebuildProducers(state: LogState): Promise<void> {
  * the log may begin at when a crash interrupts that.
  */
 export async function ensureSnapshots(state: LogState, bases: readonly number[]): Promise<void> {
-  for (const offset of bases) {
+  const ensure = async (offset: number) => {
     const isRight = loadSnapshot(state, offset, new Producers())
     if (isRight) await syncFile(state, snapshotPath(state, offset))
     else await makeSnapshot(state, offset)
   }
+  await allOf(bases.map((offset) => state.shared.upkeepSyncs.run(() => ensure(offset))))
   await state.syncNames()
 }
 

@@ -54,12 +54,14 @@ export class Syncer {
     return this.#state.parts.clock.monotonicMs() - this.#unsyncedSinceMs >= this.#limitMs
   }
 
-  /** Under the log's lock. Rejects with StorageError: then it is never tried again. */
+  /** One at a time, beside no change of the log's end. Rejects with StorageError: then it is never
+   * tried again.
+   */
   async sync(): Promise<void> {
     const state = this.#state
     const { clock, probe } = state.parts
     const target = state.writtenOffset
-    if (target === state.syncedOffset && !state.isDirectoryDirty) {
+    if (target === state.syncedOffset && state.areNamesDurable) {
       this.#unsyncedSinceMs = -1 // the end may have been cut
       return
     }
@@ -74,7 +76,7 @@ export class Syncer {
           if (areGapsNews) work.push(makeGapsDurable(state, segment))
         } else if (segment.nextOffset <= state.syncedOffset) break
       }
-      if (state.isDirectoryDirty) work.push(state.syncNames())
+      if (!state.areNamesDurable) work.push(state.settleNames())
       await Promise.all(work)
     } catch (error) {
       await Promise.allSettled(work)
