@@ -80,8 +80,12 @@ function readTests(authority: () => TestAuthority): void {
       const pem = readFileSync(own, 'utf8')
       const other = readFileSync(authority().make(CLUSTER, 8).own, 'utf8')
       const authorities = readFileSync(path, 'utf8')
+      const foreign = new TestAuthority()
+      const stranger = readFileSync(foreign.make(CLUSTER, 7).authority, 'utf8')
+      foreign.remove()
       const good = { chain: pem, key: pem, authorities }
       const nowMs = realClock.nowMs()
+      readCertificates({ ...good, authorities: `${stranger}\n${authorities}` }, 7, nowMs)
       const cases = [
         [{ ...good, chain: 'x' }, 7, nowMs, /certificate of this node can't be read/],
         [{ ...good, authorities: '' }, 7, nowMs, /certificate of the authority can't be read/],
@@ -91,6 +95,7 @@ function readTests(authority: () => TestAuthority): void {
         [{ ...good, chain: authorities, key: keyOf() }, 7, nowMs, /URI:odradek:\/\/CLUSTER-ID\/n/],
         [good, 7, nowMs + 900 * 86_400_000, /make a new one/],
         [good, 7, 0, /make a new one/],
+        [{ ...good, authorities: stranger }, 7, nowMs, /no authority of ssl.truststore has signed/],
       ] as const
       for (const [texts, nodeId, atMs, sentence] of cases) {
         assert.throws(

@@ -37,8 +37,9 @@ export function readCertificates(
   nowMs: number,
 ): NodeCertificates {
   const { chain, authorities } = texts
-  const certificate = certificateIn(chain, 'the certificate of this node')
-  certificateIn(authorities, 'the certificate of the authority')
+  const certificates = certificatesIn(chain, 'the certificate of this node')
+  const certificate = certificates[0]!
+  const trusted = certificatesIn(authorities, 'the certificate of the authority')
   const key = keyIn(texts)
   if (!certificate.checkPrivateKey(key)) {
     throw new UserError(
@@ -63,16 +64,42 @@ export function readCertificates(
     const { validFrom, validTo } = certificate
     throw new UserError(`the certificate is valid from ${validFrom} to ${validTo}: make a new one`)
   }
+  if (!isSigned(certificates, trusted)) {
+    throw new UserError(
+      'no authority of ssl.truststore has signed the certificate of this node, so no other node ' +
+        `would trust it: give all nodes the ca.pem that theirs were made with, or ${EXAMPLE}`,
+    )
+  }
   const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
   return { chain, key: pem, authorities, identity, expiresAtMs }
 }
 
-function certificateIn(pem: string, what: string): X509Certificate {
+const ONE_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+/** At least one. */
+function certificatesIn(pem: string, what: string): readonly X509Certificate[] {
   try {
-    return new X509Certificate(pem)
+    return (pem.match(ONE_CERTIFICATE) ?? [pem]).map((one) => new X509Certificate(one))
   } catch (error) {
     throw new UserError(`${what} can't be read as PEM: ${EXAMPLE}`, 1, { cause: error })
   }
+}
+
+/** Whether signatures lead from the first of a chain to an authority. */
+function isSigned(
+  chain: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+): boolean {
+  let last = chain[0]!
+  // Each of the chain once at most: it may not lead in a circle.
+  for (let step = 0; step < chain.length; step++) {
+    const by = (other: X509Certificate) => last.checkIssued(other) && last.verify(other.publicKey)
+    if (authorities.some(by)) return true
+    const next = chain.find(by)
+    if (next === undefined) return false
+    last = next
+  }
+  return false
 }
 
 function keyIn({ key, passphrase }: CertificateTexts): KeyObject {
