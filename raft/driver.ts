@@ -502,8 +502,8 @@ export class RaftDriver {
     const { term, leaderId } = state
     this.#announced = { leads, term, leaderId, leaderTerm: term }
     if (before.leads && (!leads || before.term !== term)) onLeadership(false, before.term)
-    if (leader === undefined) this.#proposals.fail(new NotLeading('another node may lead now'))
-    else this.#proposals.failBefore(term, new NotLeading('another node led meanwhile'))
+    if (leader === undefined) this.#proposals.failBefore(Infinity, 'another node may lead now')
+    else this.#proposals.failBefore(term, 'another node led meanwhile')
     if (before.leaderId !== leaderId || before.leaderTerm !== term) {
       this.probe.leaderChanges++
       onLeader(leaderId, term)

@@ -58,9 +58,12 @@ export class Proposals {
     while ((this.#waiting.at(-1)?.endOffset ?? -1) > endOffset) this.#waiting.pop()!.reject(error)
   }
 
-  failBefore(term: number, error: unknown): void {
+  /** Asked after every event: no error is made when nobody waits for it. */
+  failBefore(term: number, sentence: string): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.term < term) count++
+    if (count === 0) return
+    const error = new NotLeading(sentence)
     for (const proposal of this.#waiting.splice(0, count)) proposal.reject(error)
   }
 
