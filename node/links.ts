@@ -217,6 +217,7 @@ export class Links {
       random,
       logger,
       transport: this.mesh.transport,
+      clusterId: this.self.clusterId,
       maybe: (name) => world.maybe(name),
       snapshotRecords,
       onSuspect: (suspect) => this.mesh.peers.suspect(suspect),

@@ -309,7 +309,7 @@ describe('raft/membership: the first leader', () => {
     group.stop(3, false)
     group.elapse(10_000)
     assert.equal(group.leaderOrNone(), undefined)
-    // What it has lists directories that are gone: no majority of them is left.
+    // Nothing was written down of who votes: by the settings it may lead, and they may not.
     const { storage } = group.start(3)
     group.elapse(10_000)
     assert.ok(group.get(3).core.state.log.endOffset >= storage.endOffset)

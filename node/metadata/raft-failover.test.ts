@@ -522,6 +522,48 @@ describe('node/metadata/raft-quorum: bad days', function () {
     }
   })
 
+  for (const other of ['', 'founded-anew']) {
+    const name = other === '' ? 'that names no cluster' : 'of another cluster'
+    it(`takes no entries from a leader ${name}`, async () => {
+      const cluster = await agreed(4)
+      const { world, clusterIds } = cluster
+      for (const one of cluster.voterIds) clusterIds.set(one, 'the-cluster')
+      await world.runFor(1000)
+      const { offset } = cluster.quorum(3).image
+      for (const one of cluster.voterIds) cluster.kill(one)
+      cluster.leaders.clear()
+      for (const one of [1, 2]) {
+        cluster.wipe(one)
+        clusterIds.set(one, other)
+        cluster.listed.set(one, [1, 2])
+        cluster.boot(one)
+      }
+      const { quorum: leader } = await cluster.leads()
+      await world.complete(leader.propose(topic(9)))
+      const survivor = await cluster.start(3)
+      await world.runFor(10_000)
+      assert.ok(survivor.nextOffset > offset, 'its log is as it was')
+      assert.equal(topicById(survivor.image, idOf(9)), undefined)
+      const { logLines } = cluster.host(3)
+      const said = logLines.filter(({ message }) => message.includes('There are two clusters'))
+      assert.equal(said.length, 1)
+      await cluster.stopAll()
+    })
+  }
+
+  it('follows a voter of its log that does not know its cluster yet', async () => {
+    const cluster = await agreed(4)
+    const { world, clusterIds } = cluster
+    for (const one of [2, 3]) clusterIds.set(one, 'the-cluster')
+    await world.runFor(5000)
+    const { quorum } = await cluster.leads()
+    await world.complete(quorum.transferLeadership(1))
+    await world.runUntil(() => cluster.leader()?.id === 1, 2000)
+    await world.complete(cluster.quorum(1).propose(topic(2)))
+    await cluster.converge()
+    await cluster.stopAll()
+  })
+
   it('two clusters that were made apart do not mix their records', async () => {
     const cluster = await agreed(12)
     const { world } = cluster

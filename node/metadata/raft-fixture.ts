@@ -29,8 +29,12 @@ export class RaftCluster {
   readonly running = new Map<number, Running>()
   /** Kept with the disk. */
   readonly directoryIds = new Map<number, string>()
+  /** What a node takes itself for a part of. */
+  readonly clusterIds = new Map<number, string>()
   /** Term -> who led it. */
   readonly leaders = new Map<number, number>()
+  /** controller.quorum.voters of a node, where it is not that of all. */
+  readonly listed = new Map<number, readonly number[]>()
   lossProbability = 0
   doubleProbability = 0
   messageCount = 0
@@ -83,12 +87,13 @@ export class RaftCluster {
     const quorum = new RaftQuorum({
       nodeId: id,
       directoryId,
-      voterIds: this.voterIds,
+      voterIds: this.listed.get(id) ?? this.voterIds,
       directory: RAFT_DATA,
       disk,
       clock,
       random,
       logger,
+      clusterId: () => this.clusterIds.get(id),
       transport: { send: (to, message) => this.#send(id, to, message) },
       timing: this.#options.timing ?? {},
       snapshotRecords,
@@ -179,9 +184,10 @@ export class RaftCluster {
     if (isCut() || this.#random.chance(this.lossProbability)) return
     const target = this.running.get(to)
     if (target === undefined) return
+    const clusterId = this.clusterIds.get(from) ?? ''
     scheduler.after(links.drawDelayUs(`node-${from}`, `node-${to}`), 'raft message', () => {
       if (isCut() || this.running.get(to) !== target) return
-      this.host(to).world.clock.soon(() => target.quorum.receive(from, message))
+      this.host(to).world.clock.soon(() => target.quorum.receive(from, message, clusterId))
     })
   }
 

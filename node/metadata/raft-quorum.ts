@@ -21,12 +21,19 @@ import {
   type ReplicaState,
   WaitOver,
 } from '../../raft/driver.ts'
-import { type Entry, endOf, type Message, NO_MEMBER_ID } from '../../raft/messages.ts'
+import {
+  type Entry,
+  endOf,
+  type Membership,
+  type Message,
+  NO_MEMBER_ID,
+} from '../../raft/messages.ts'
 import { DEFAULT_TIMING, type RaftTiming } from '../../raft/options.ts'
 import { RaftProbe } from '../../raft/probe.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
 import { ImageBuilder } from './apply.ts'
 import { entryCodec } from './control-records.ts'
+import { ForeignLeaders } from './foreign-leaders.ts'
 import { foundingSentence } from './founding.ts'
 import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
 import { deltaBetween } from './image-delta.ts'
@@ -61,6 +68,8 @@ export interface RaftQuorumOptions {
   readonly random: Random
   readonly logger: Logger
   readonly transport: RaftTransport
+  /** What this node is part of, as far as its metadata or directories say. */
+  readonly clusterId?: () => string | undefined
   /** Figures of the log; its own when there is none. */
   readonly probe?: LogProbe
   readonly maybe?: (name: string) => boolean
@@ -77,6 +86,7 @@ export interface RaftQuorumOptions {
   readonly onFatal: (error: unknown) => void
 }
 
+const NOBODY: Membership = { voters: [], outgoing: [] }
 const SNAPSHOT_BYTES = 20 * 1024 * 1024
 const RETAINED_OFFSETS = 10_000
 /** A stop waits so long for what is under way, and then for another leader. */
@@ -96,6 +106,7 @@ export class RaftQuorum implements MetadataQuorum {
   #isStopped = false
   #isSnapshotting = false
   #bytesSinceSnapshot = 0
+  readonly #foreign: ForeignLeaders
   readonly #pending = new Set<Promise<unknown>>()
   /** Told when this node leads, or can't any more. */
   #starting: { resolve(): void; reject(error: unknown): void } | undefined
@@ -103,6 +114,9 @@ export class RaftQuorum implements MetadataQuorum {
   constructor(options: RaftQuorumOptions) {
     this.#options = options
     this.#directoryId = options.directoryId
+    const { clock, logger, clusterId = () => this.image.clusterId } = options
+    const membership = () => this.#driver?.status.membership ?? NOBODY
+    this.#foreign = new ForeignLeaders({ clock, logger, clusterId, membership })
   }
 
   /** Figures of the group. */
@@ -288,9 +302,10 @@ export class RaftQuorum implements MetadataQuorum {
     return end
   }
 
-  /** For the transport. */
-  receive(from: number, message: Message): void {
-    if (message.from === from) this.#driver?.receive(message)
+  /** For the transport. `clusterId`: of the sender, '' when it is part of none yet. */
+  receive(from: number, message: Message, clusterId: string): void {
+    if (message.from !== from || this.#foreign.isForeign(message, clusterId)) return
+    this.#driver?.receive(message)
   }
 
   /** Proof that a node's process is gone: a leader is not waited for. */

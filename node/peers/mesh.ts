@@ -56,7 +56,7 @@ export interface MeshQuorum
     | 'onApplied'
     | 'readIndex'
   > {
-  receive(from: number, message: Message): void
+  receive(from: number, message: Message, clusterId: string): void
   peerIsDead(nodeId: number): void
 }
 
@@ -110,7 +110,9 @@ export class Mesh {
       clock,
       logger,
       peers: this.peers,
-      receive: (from, message) => this.#membership?.quorum.receive(from, message),
+      clusterId: self.clusterId,
+      receive: (from, message, clusterId) =>
+        this.#membership?.quorum.receive(from, message, clusterId),
     })
     this.server.routeStream(RAFT_EXCHANGE, (remote, stream) =>
       this.transport.accept(remote, stream),

@@ -16,19 +16,25 @@ interface Member {
   readonly node: StageNode
   readonly transport: PeerRaftTransport
   readonly arrived: Arrived[]
+  readonly clusterIds: string[]
 }
 
 function member(node: StageNode): Member {
   const arrived: Arrived[] = []
+  const clusterIds: string[] = []
   const { clock, logger } = node.place
   const transport = new PeerRaftTransport({
     clock,
     logger,
     peers: node.peers,
-    receive: (from, message) => arrived.push({ from, message }),
+    clusterId: () => node.clusterId,
+    receive: (from, message, clusterId) => {
+      arrived.push({ from, message })
+      clusterIds.push(clusterId)
+    },
   })
   node.service.routeStream(RAFT_EXCHANGE, (remote, stream) => transport.accept(remote, stream))
-  return { node, transport, arrived }
+  return { node, transport, arrived, clusterIds }
 }
 
 function read(from: number, to: number, context: number): Message {
@@ -81,6 +87,16 @@ function transportTests(stage: () => Stage, members: () => Member[]): void {
       assert.deepEqual([from, message], [1, read(1, 2, i)])
     })
     assert.equal(one!.transport.droppedCount, 0)
+  })
+
+  it('says which cluster the sender is part of, as of now', async () => {
+    const [one, two] = members()
+    one!.transport.send(2, read(1, 2, 0))
+    await stage().until(() => two!.arrived.length === 1)
+    one!.node.clusterId = 'founded-meanwhile'
+    one!.transport.send(2, read(1, 2, 1))
+    await stage().until(() => two!.arrived.length === 2)
+    assert.deepEqual(two!.clusterIds, ['', 'founded-meanwhile'])
   })
 
   it('answers a node that it does not know on the stream that came from it', async () => {

@@ -25,8 +25,10 @@ export interface RaftTransportParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly peers: Pick<Peers, 'peer' | 'isOpen' | 'heard'>
-  /** Where messages arrive: the driver. */
-  receive(from: number, message: Message): void
+  /** What this node is part of. */
+  readonly clusterId: () => string | undefined
+  /** Where messages arrive: the driver. `clusterId`: of the sender; '' none yet. */
+  receive(from: number, message: Message, clusterId: string): void
 }
 
 export class PeerRaftTransport implements RaftTransport {
@@ -109,7 +111,9 @@ export class PeerRaftTransport implements RaftTransport {
     }
     while (line.queue.length > 0 && !line.isHeld) {
       const messages = takeFrame(line)
-      const isOpen = stream.send(raftFrame.encode({ messages: messages.map(toProto) }))
+      const clusterId = this.#parts.clusterId() ?? ''
+      const frame = { clusterId, messages: messages.map(toProto) }
+      const isOpen = stream.send(raftFrame.encode(frame))
       // An inbound stream holds back by itself: what it carries is small.
       if (!isOpen && stream === line.outbound) line.isHeld = true
     }
@@ -138,10 +142,11 @@ export class PeerRaftTransport implements RaftTransport {
     const { nodeId, incarnationId } = from
     try {
       let leads = false
-      for (const encoded of raftFrame.decode(bytes).messages) {
+      const { clusterId, messages } = raftFrame.decode(bytes)
+      for (const encoded of messages) {
         const message = fromProto(encoded)
         leads ||= LEADERS_ONLY.has(message.type)
-        this.#deliver(nodeId, message)
+        this.#deliver(nodeId, message, clusterId)
       }
       if (leads) this.#leader = { nodeId, incarnationId }
       this.#parts.peers.heard(nodeId, leads)
@@ -153,9 +158,9 @@ export class PeerRaftTransport implements RaftTransport {
     }
   }
 
-  #deliver(nodeId: number, message: Message): void {
+  #deliver(nodeId: number, message: Message, clusterId: string): void {
     if (message.from !== nodeId) throw new ProtocolError(`it speaks for node ${message.from}`)
-    this.#parts.receive(nodeId, message)
+    this.#parts.receive(nodeId, message, clusterId)
   }
 }
 

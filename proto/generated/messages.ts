@@ -25,6 +25,7 @@ export interface FirstFrame {
 export interface RaftFrame {
   readonly hello: Hello | null
   readonly messages: readonly RaftMessage[]
+  readonly clusterId: string
 }
 
 export interface RaftMessage {
