@@ -19,6 +19,13 @@ describe('chaos-tests/cluster/presets', () => {
     }
   })
 
+  it('deals every fault but the longest into six short runs', () => {
+    const runs = runsOf('short', 7, () => true)
+    assert.equal(runs.length, 6)
+    const drawn = new Set(runs.flatMap(faultsOf))
+    assert.equal(drawn.size, CLUSTER_FAULTS.length - 1)
+  })
+
   it('leaves out what the machine cannot do', () => {
     const runs = runsOf('mixes', 7, (name) => name !== 'flip')
     assert.ok(!runs.flatMap(faultsOf).includes('flip'))

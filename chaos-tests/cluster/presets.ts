@@ -4,20 +4,22 @@
  */
 import { SimRandom } from '../../base/sim/random.ts'
 import { CLUSTER_FAULTS } from './faults.ts'
+import { ABSENCE } from './progress.ts'
 
-export const PRESETS = ['mixes', 'power-loss', 'roles', 'progress', 'each'] as const
+export const PRESETS = ['mixes', 'short', 'power-loss', 'roles', 'progress', 'each'] as const
 export type Preset = (typeof PRESETS)[number]
 
 export const ABOUT_PRESETS: Readonly<Record<Preset, string>> = {
   mixes: '20 runs of 5 minutes, each with 6 faults of all, dealt in turn',
+  short: '6 runs of a minute, which deal all faults; for every change',
   'power-loss': '200 power losses of all nodes',
   roles: 'kill, restart and pause of leader, follower, controller and coordinator, 30 times each',
   progress: 'a node is gone for 30 s: the others take at least 95 % of the records after 5 s',
   each: 'each fault once',
 }
 
-const MIXES = 20
-const FAULTS_OF_A_MIX = 6
+const MIXES = { runs: 20, faults: 6, minutes: 5 }
+const SHORT = { runs: 6, faults: 8, minutes: 1 }
 const ROLES = ['leader', 'follower', 'controller', 'coordinator']
 const FAULTS_OF_A_ROLE = ['kill', 'restart', 'pause']
 /** These end by their count. */
@@ -29,11 +31,13 @@ export function runsOf(
   seed: number,
   canDo: (name: string) => boolean,
 ): readonly (readonly string[])[] {
-  if (preset === 'mixes') return mixes(new SimRandom(seed), canDo)
+  if (preset === 'mixes' || preset === 'short') {
+    return mixes(preset === 'mixes' ? MIXES : SHORT, new SimRandom(seed), canDo)
+  }
   if (preset === 'power-loss') {
     return [['--faults', 'power-loss-all', '--count', '200', '--minutes', LONG]]
   }
-  if (preset === 'progress') return [['--faults', 'absence', '--count', '5', '--minutes', LONG]]
+  if (preset === 'progress') return [['--faults', ABSENCE, '--count', '4', '--minutes', LONG]]
   if (preset === 'each') {
     return [['--faults', 'all', '--count', String(CLUSTER_FAULTS.length), '--minutes', LONG]]
   }
@@ -44,14 +48,25 @@ export function runsOf(
   )
 }
 
-function mixes(random: SimRandom, canDo: (name: string) => boolean): string[][] {
-  const deck = new Deck(CLUSTER_FAULTS.map(({ name }) => name).filter(canDo), random)
-  return Array.from({ length: MIXES }, (_, at) => {
-    const names = new Set<string>()
-    while (names.size < FAULTS_OF_A_MIX) names.add(deck.draw())
+interface Mixes {
+  readonly runs: number
+  /** Of each run. */
+  readonly faults: number
+  readonly minutes: number
+}
+
+function mixes(size: Mixes, random: SimRandom, canDo: (name: string) => boolean): string[][] {
+  const all = CLUSTER_FAULTS.map(({ name }) => name).filter(canDo)
+  // An absence alone takes a minute.
+  const names = size.minutes > 1 ? all : all.filter((name) => name !== ABSENCE)
+  const deck = new Deck(names, random)
+  return Array.from({ length: size.runs }, (_, at) => {
+    const drawn = new Set<string>()
+    while (drawn.size < size.faults) drawn.add(deck.draw())
+    const minutes = String(size.minutes)
     const stranger = at % 2 === 1 ? ['--stranger'] : []
     const groups = at % 4 === 0 ? '10' : '1'
-    return ['--minutes', '5', '--faults', [...names].join(','), '--groups', groups, ...stranger]
+    return ['--minutes', minutes, '--faults', [...drawn].join(), '--groups', groups, ...stranger]
   })
 }
 

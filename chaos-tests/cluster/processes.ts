@@ -132,7 +132,9 @@ export class ServerProcess {
   }
 
   get isRunning(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && !this.#child.killed
+    // `killed` says no more than that a signal was sent, SIGCONT for one.
+    const child = this.#child
+    return child !== undefined && child.exitCode === null && child.signalCode === null
   }
 
   /** Starts the process and waits until it is ready. */
@@ -152,6 +154,7 @@ export class ServerProcess {
 
   /** Starts the process without waiting until it is ready. */
   async launch(): Promise<void> {
+    if (this.isRunning) throw new Error(`the server runs already: ${this.#child?.pid}`)
     await this.format()
     const file = this.#settingsFile
     const isKafka = this.peer === 'kafka'

@@ -3,7 +3,14 @@
  * without sequences, so that a record may be there twice; and it reads as a member of a group.
  */
 import { connect } from 'node:net'
-import { Kafka, logLevel, Partitioners } from 'kafkajs'
+import {
+  type Consumer,
+  Kafka,
+  type KafkaMessage,
+  logLevel,
+  Partitioners,
+  type Producer,
+} from 'kafkajs'
 import type { Send } from '../checkers/history.ts'
 import type { ClientContext } from '../sim/client-context.ts'
 import { decodePayload, encodePayload } from '../sim/payload.ts'
@@ -19,6 +26,7 @@ export interface StrangerSpec {
 
 const REQUEST_TIMEOUT_MS = 1000
 const SESSION_TIMEOUT_MS = 6000
+const STEP_AGAIN_MS = 200
 const RECORDS_MAX = 10
 const PADDING_MAX = 200
 
@@ -41,7 +49,7 @@ export async function runStranger(context: ClientContext, spec: StrangerSpec): P
 async function write(kafka: Kafka, context: ClientContext, spec: StrangerSpec): Promise<void> {
   const { recorder, random } = context
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
-  await producer.connect()
+  await connected(context, producer)
   let sequence = 0
   while (!context.isOver) {
     const partition = random.below(spec.partitions)
@@ -75,36 +83,68 @@ async function write(kafka: Kafka, context: ClientContext, spec: StrangerSpec): 
   await producer.disconnect()
 }
 
+/** It gives up ("Broker not connected") when a node goes while it asks for the metadata. */
+async function connected(context: ClientContext, producer: Producer): Promise<void> {
+  while (!context.isOver) {
+    try {
+      await producer.connect()
+      return
+    } catch {
+      await context.pause(STEP_AGAIN_MS)
+    }
+  }
+}
+
 async function read(kafka: Kafka, context: ClientContext, spec: StrangerSpec): Promise<void> {
   const { recorder } = context
-  const consumer = kafka.consumer({
-    groupId: spec.group,
-    sessionTimeout: SESSION_TIMEOUT_MS,
-    heartbeatInterval: SESSION_TIMEOUT_MS / 4,
-    maxWaitTimeInMs: 200,
-  })
-  await consumer.connect()
-  await consumer.subscribe({ topic: spec.topic, fromBeginning: true })
   let sessions = 0
-  await consumer.run({
-    eachBatch: async ({ batch }) => {
-      const { messages, partition, topic } = batch
-      if (messages.length === 0) return
-      recorder.add({
-        op: 'poll',
-        client: context.name,
-        // It does not tell when it has moved: each batch stands for itself.
-        session: `${context.name}/${++sessions}`,
-        topic,
-        partition,
-        fromOffset: Number(messages[0]!.offset),
-        toOffset: Number(messages.at(-1)!.offset) + 1,
-        records: messages.map(({ offset, value }) => [Number(offset), decodePayload(value)]),
-        startMs: recorder.nowMs,
-        endMs: recorder.nowMs,
-      })
-    },
+  const consumer = await consumerOf(kafka, context, spec, (topic, partition, messages) => {
+    if (messages.length === 0) return
+    recorder.add({
+      op: 'poll',
+      client: context.name,
+      // It does not tell when it has moved: each batch stands for itself.
+      session: `${context.name}/${++sessions}`,
+      topic,
+      partition,
+      fromOffset: Number(messages[0]!.offset),
+      toOffset: Number(messages.at(-1)!.offset) + 1,
+      records: messages.map(({ offset, value }) => [Number(offset), decodePayload(value)]),
+      startMs: recorder.nowMs,
+      endMs: recorder.nowMs,
+    })
   })
   while (!context.isOver) await context.pause(100)
-  await consumer.disconnect()
+  await consumer?.disconnect()
+}
+
+type OnMessages = (topic: string, partition: number, messages: readonly KafkaMessage[]) => void
+
+/** One that runs, or undefined when the time is over first. One that could not begin is no use. */
+async function consumerOf(
+  kafka: Kafka,
+  context: ClientContext,
+  spec: StrangerSpec,
+  onMessages: OnMessages,
+): Promise<Consumer | undefined> {
+  while (!context.isOver) {
+    const consumer = kafka.consumer({
+      groupId: spec.group,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      heartbeatInterval: SESSION_TIMEOUT_MS / 4,
+      maxWaitTimeInMs: 200,
+    })
+    try {
+      await consumer.connect()
+      await consumer.subscribe({ topic: spec.topic, fromBeginning: true })
+      await consumer.run({
+        eachBatch: async ({ batch }) => onMessages(batch.topic, batch.partition, batch.messages),
+      })
+      return consumer
+    } catch {
+      await consumer.disconnect().catch(() => undefined)
+      await context.pause(STEP_AGAIN_MS)
+    }
+  }
+  return undefined
 }
