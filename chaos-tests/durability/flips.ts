@@ -3,7 +3,7 @@
  * kind of file. What is read afterwards is true or is refused; the other partitions are whole; and
  * the node's log or its metrics say that something was found.
  *
- *   node dist/chaos-tests/durability/flips.js --flips 1000 [--seed S] [--per-start 8]
+ *   node dist/chaos-tests/durability/flips.js --flips 1000 [--seed S] [--per-start 8] [--per-log 1]
  */
 import { cpSync, rmSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
@@ -78,18 +78,24 @@ async function fill(port: number): Promise<void> {
   }
 }
 
-/** At most one per partition and one of the whole node. */
-function choose(directory: string, count: number, draw: Draw): Flip[] {
-  const taken = new Set<string | undefined>()
+interface Dose {
+  readonly count: number
+  /** In the files of a partition, at most; one is in those of the whole node. */
+  readonly perLog: number
+}
+
+function choose(directory: string, { count, perLog }: Dose, draw: Draw): Flip[] {
+  const taken = new Map<string | undefined, number>()
   const flips: Flip[] = []
   for (let tries = 0; flips.length < count && tries < 50 * count; tries++) {
     const path = drawFile(directory, draw)
     const parent = basename(dirname(path))
     const owner = parent.startsWith(`${TOPIC}-`) ? parent : undefined
-    if (taken.has(owner)) continue
+    const known = taken.get(owner) ?? 0
+    if (known >= (owner === undefined ? 1 : perLog)) continue
     const position = flip(path, draw)
     if (position === undefined) continue
-    taken.add(owner)
+    taken.set(owner, known + 1)
     flips.push({ path, position, owner })
   }
   return flips
@@ -225,10 +231,12 @@ function parseFlags() {
       flips: { type: 'string', default: '1000' },
       seed: { type: 'string' },
       'per-start': { type: 'string', default: '8' },
+      'per-log': { type: 'string', default: '1' },
     },
   })
   const seed = Number(values.seed ?? Date.now() % 1_000_000)
-  return { flips: Number(values.flips), perStart: Number(values['per-start']), seed }
+  const [count, perLog] = [Number(values['per-start']), Number(values['per-log'])]
+  return { flips: Number(values.flips), dose: { count, perLog }, seed }
 }
 
 async function main(): Promise<void> {
@@ -258,12 +266,12 @@ async function main(): Promise<void> {
   for (let start = 0; done < flags.flips; start++) {
     rmSync(server.dataDirectory, { recursive: true, force: true })
     cpSync(states[start % 2]!, server.dataDirectory, { recursive: true })
-    const flips = choose(server.dataDirectory, flags.perStart, random)
+    const flips = choose(server.dataDirectory, flags.dose, random)
     for (const { path } of flips) {
       tally.byKind.set(kindOf(path), (tally.byKind.get(kindOf(path)) ?? 0) + 1)
     }
     const flipMore = () => {
-      const more = choose(server.dataDirectory, start % 4 < 2 ? 3 : 0, random)
+      const more = choose(server.dataDirectory, { count: start % 4 < 2 ? 3 : 0, perLog: 1 }, random)
       done += more.length
       return more
     }
