@@ -7,7 +7,7 @@
  *
  *   node dist/chaos-tests/hardship/large-restart.js [--gigabytes 10] [--restarts 3]
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { realClock } from '../../base/real/clock.ts'
 import { realNetwork } from '../../base/real/network.ts'
@@ -145,6 +145,14 @@ async function fill(cluster: Cluster, writer: Writer, gigabytes: number): Promis
   }
 }
 
+/** Also when it is interrupted: it is much. The nodes have been ended before. */
+function removeAtTheEnd(group: ServerGroup): void {
+  process.on('exit', () => {
+    for (const { directory } of group.nodes) rmSync(directory, { recursive: true, force: true })
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -154,6 +162,7 @@ async function main(): Promise<void> {
   })
   const gigabytes = Number(values.gigabytes)
   const group = await ServerGroup.start({ peer: 'odradek', count: 3 })
+  removeAtTheEnd(group)
   const bootstrap = group.nodes.map((node) => node.bootstrap)
   const parts = { network: realNetwork, clock: realClock }
   const cluster = new Cluster(parts, { bootstrap, clientId: 'large', timeoutMs: LIMIT_MS })
