@@ -17,6 +17,7 @@ import {
   vanishedReads,
 } from './records.ts'
 import { divergedReplicas } from './replicas.ts'
+import { deletedRecords, lostStarts } from './trims.ts'
 import { leadersWithoutVotes, votesThatGoBack } from './votes.ts'
 
 export type Checker = (history: History) => Violation[]
@@ -27,6 +28,8 @@ export const CHECKERS: readonly Checker[] = [
   unseenWrites,
   inconsistentOffsets,
   duplicates,
+  lostStarts,
+  deletedRecords,
   vanishedReads,
   unwrittenReads,
   producerOrder,

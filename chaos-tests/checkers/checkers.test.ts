@@ -92,6 +92,17 @@ const commit = (member: string, generation: number, offset: number): Entry => ({
   outcome: 'ok',
 })
 
+const trim = (offset: number, outcome: 'ok' | 'unknown' = 'ok'): Entry => ({
+  op: 'trim',
+  client: 'd',
+  topic: 't',
+  partition: 0,
+  offset,
+  startMs: tick(),
+  endMs: tick(),
+  outcome,
+})
+
 const replica = (node: number, crcs: readonly number[]): Entry => ({
   op: 'replica',
   topic: 't',
@@ -128,6 +139,12 @@ const admin = (more: Partial<Extract<Entry, { op: 'admin' }>>): Entry => ({
 const BROKEN: Readonly<Record<string, () => Entry[]>> = {
   'lost-write': () => [send(['a'], 0), send(['b'], 1), final([[1, 'b']])],
   unseen: () => [send(['a'], 0), send(['b'], 1), final([[0, 'a']])],
+  'lost-start': () => [
+    send(['a'], 0),
+    send(['b'], 1),
+    poll(1, [[1, 'b']], { session: FINAL_SESSION }),
+  ],
+  'deleted-read': () => [send(['a'], 0), trim(1), poll(0, [[0, 'a']])],
   'inconsistent-offsets': () => [send(['a'], 0), send(['b'], undefined), poll(0, [[0, 'b']])],
   duplicate: () => [
     send(['a'], 0),
@@ -270,6 +287,21 @@ describe('chaos-tests/checkers', () => {
     const later = admin({ partitions: 3, startMs: 101, endMs: 102 })
     const [found] = metadataOrder([created, ...lost, ...reads, deleted, later])
     assert.match(found!.message, /no order fits/)
+  })
+
+  it('finds nothing where records were deleted as somebody asked', () => {
+    const history = [
+      send(['a', 'b', 'c'], 0),
+      trim(1, 'unknown'),
+      // Thrown forward: its position had been deleted.
+      poll(0, [
+        [1, 'b'],
+        [2, 'c'],
+      ]),
+      trim(2),
+      poll(2, [[2, 'c']], { session: FINAL_SESSION }),
+    ]
+    assert.deepEqual(checkAll(history), [])
   })
 
   it('reads what it wrote', () =>

@@ -100,6 +100,17 @@ export interface Admin extends Timed {
   error?: string
 }
 
+/** Somebody had records deleted, up to an offset. */
+export interface Trim extends Timed {
+  readonly op: 'trim'
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  outcome: Outcome
+  lowWatermark?: number
+  error?: string
+}
+
 /** Somebody claims to lead: a term of the Raft group (scope 'raft') or a partition ('topic-0'). */
 export interface Leader {
   readonly op: 'leader'
@@ -140,7 +151,7 @@ export interface Watermark {
   readonly op: 'watermark'
   readonly scope: string
   readonly node: number
-  /** Counts the starts of the node's process. */
+  /** Tells one life of the replica from the next: a start of the process, or a move back to it. */
   readonly boot: number
   readonly offset: number
   readonly atMs: number
@@ -173,6 +184,7 @@ export type Entry =
   | Commit
   | Committed
   | Admin
+  | Trim
   | Leader
   | DurableVote
   | Elected

@@ -1,6 +1,7 @@
 /** Readers: one session sees each record once, in order, with none left out. */
 import type { History, Violation } from './history.ts'
 import { indexPartitions, type PartitionIndex } from './log-index.ts'
+import { trimmedTo, trimsOf } from './trims.ts'
 
 /** Within one answer: offsets rise, from the position asked for to the one after. */
 export function internalPolls(history: History): Violation[] {
@@ -43,12 +44,14 @@ export function externalPolls(history: History): Violation[] {
   return violations
 }
 
-/** An answer that passes over a record which is known to be there. */
+/** An answer that passes over a record which is known to be there, and was not deleted. */
 export function skippedRecords(history: History): Violation[] {
   const violations: Violation[] = []
+  const trims = trimsOf(history)
   for (const index of indexPartitions(history).values()) {
     for (const poll of index.polls) {
-      const skipped = firstSkipped(index, poll)
+      const start = trimmedTo(trims.get(index.name) ?? [], poll.endMs!)
+      const skipped = firstSkipped(index, poll, start)
       if (skipped === undefined) continue
       const message = `${index.name}: ${poll.session} read ${poll.fromOffset} to ${poll.toOffset} without ${skipped.value} at ${skipped.offset} (${poll.endMs} ms)`
       violations.push({ checker: 'int-poll-skip', message })
@@ -57,11 +60,11 @@ export function skippedRecords(history: History): Violation[] {
   return violations
 }
 
-function firstSkipped(index: PartitionIndex, poll: PartitionIndex['polls'][number]) {
+function firstSkipped(index: PartitionIndex, poll: PartitionIndex['polls'][number], start: number) {
   const { records, fromOffset, toOffset } = poll
   const got = new Set(records.map(([offset]) => offset))
   if (got.size >= toOffset - fromOffset) return undefined
-  for (let offset = fromOffset; offset < toOffset; offset++) {
+  for (let offset = Math.max(fromOffset, start); offset < toOffset; offset++) {
     const known = index.seenAt.get(offset)
     if (known !== undefined && !got.has(offset)) return known
   }

@@ -72,7 +72,7 @@ export const lostWrites = checkerOf('lost-write', function* (index) {
   }
 })
 
-/** Acknowledged by all, and the log ends before it. */
+/** Acknowledged by all, and the log ends before it. Where it begins: see `lostStarts`. */
 export const unseenWrites = checkerOf('unseen', function* (index) {
   if (index.final === undefined) return
   const { fromOffset, toOffset } = index.final
@@ -80,7 +80,7 @@ export const unseenWrites = checkerOf('unseen', function* (index) {
     if (!isAcknowledgedByAll(send) || send.offset === undefined) continue
     for (const [i, value] of send.values.entries()) {
       const offset = send.offset + i
-      if (offset < toOffset && offset >= fromOffset) continue
+      if (offset < toOffset) continue
       yield `${value} was acknowledged at ${offset} (${at(send)}); the log is ${fromOffset} to ${toOffset}`
     }
   }

@@ -6,9 +6,11 @@
 import type { SimRandom } from '../../base/sim/random.ts'
 import type { AdminSpec } from './admins.ts'
 import type { MemberSpec } from './groups.ts'
+import type { MoverSpec } from './movers.ts'
 import type { PlainProducerSpec } from './plain-producers.ts'
 import type { ProducerSpec } from './producers.ts'
 import type { ReaderSpec, WatcherSpec } from './readers.ts'
+import type { TrimmerSpec } from './trimmers.ts'
 
 export type ActorSpec =
   | ProducerSpec
@@ -17,6 +19,8 @@ export type ActorSpec =
   | WatcherSpec
   | MemberSpec
   | AdminSpec
+  | MoverSpec
+  | TrimmerSpec
 
 export interface Actor {
   /** The name of its machine. */
@@ -115,6 +119,8 @@ export interface PlanOptions {
   readonly safetyMs?: number
   /** The load after the time that recovery may take. */
   readonly livenessMs?: number
+  /** Partitions move and records are deleted while others use them. */
+  readonly operators?: boolean
   /** Only these. */
   readonly faults?: readonly FaultName[]
 }
@@ -157,7 +163,12 @@ export function makePlan(seed: number, random: SimRandom, options: PlanOptions =
     latency: swarm.pick(['near', 'typical', 'typical', 'far']),
     disk: swarm.pick(['fast', 'typical', 'typical', 'slow']),
     topics,
-    actors: makeActors(random.split('actors'), topics, nodes),
+    actors: [
+      ...makeActors(random.split('actors'), topics, nodes),
+      ...(options.operators === true
+        ? makeOperators(random.split('operators'), topics, { nodes, forMs: safetyMs })
+        : []),
+    ],
     faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
     safetyMs,
     isCoreOnly: nodes > 2 && swarm.chance(0.3),
@@ -225,6 +236,29 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
   if (random.chance(0.6)) {
     const staleMs = nodes > 1 ? STALE_MS : 0
     add({ kind: 'admin', prefix: 'a', pauseMs: 1000, timeoutMs, staleMs })
+  }
+  return actors
+}
+
+/** Those who move partitions and delete records that others use. */
+function makeOperators(
+  random: SimRandom,
+  topics: readonly Topic[],
+  { nodes, forMs }: { readonly nodes: number; readonly forMs: number },
+): Actor[] {
+  const actors: Actor[] = []
+  const add = (spec: ActorSpec) => {
+    actors.push({ id: `o${actors.length + 1}`, fromMs: random.below(2000), spec })
+  }
+  for (const { name: topic, partitions } of topics) {
+    const common = { topic, partitions, timeoutMs: 2000 }
+    if (nodes > 2 && random.chance(0.2)) {
+      const pauseMs = random.pick([500, 3000])
+      add({ kind: 'mover', ...common, nodes, replicas: 3, forMs, pauseMs })
+    }
+    if (random.chance(0.15)) {
+      add({ kind: 'trimmer', ...common, share: random.pick([0.2, 0.8]), pauseMs: 3000 })
+    }
   }
   return actors
 }

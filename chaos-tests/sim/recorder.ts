@@ -1,5 +1,5 @@
 /** Gathers the history of a run. Entries are added when they begin and completed in place. */
-import type { Admin, Commit, Entry, Send } from '../checkers/history.ts'
+import type { Admin, Commit, Entry, Send, Trim } from '../checkers/history.ts'
 
 export class Recorder {
   readonly entries: Entry[] = []
@@ -20,7 +20,7 @@ export class Recorder {
   }
 
   /** An operation that begins now, with an outcome that is not known yet. */
-  begin<E extends Send | Commit | Admin>(entry: E): E {
+  begin<E extends Send | Commit | Admin | Trim>(entry: E): E {
     this.entries.push(entry)
     return entry
   }
@@ -33,7 +33,7 @@ export class Recorder {
     this.onAcknowledged(send)
   }
 
-  failed(entry: Send | Commit | Admin, error: unknown): void {
+  failed(entry: Send | Commit | Admin | Trim, error: unknown): void {
     entry.endMs = this.nowMs
     entry.error = error instanceof Error ? error.message : String(error)
   }

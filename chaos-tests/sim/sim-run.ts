@@ -21,6 +21,7 @@ import { batchesOf, segmentsOf, undurableAck } from './disks.ts'
 import { Faults } from './faults.ts'
 import { readEverything } from './finale.ts'
 import { runMember } from './groups.ts'
+import { runMover } from './movers.ts'
 import { runPlainProducer } from './plain-producers.ts'
 import { type Actor, type ActorSpec, DESTROYING, type FaultName, type Plan } from './plan.ts'
 import { runProducer } from './producers.ts'
@@ -29,6 +30,7 @@ import { Recorder } from './recorder.ts'
 import { KeptFrames, TappedNetwork } from './replays.ts'
 import { DISKS, LATENCIES } from './shapes.ts'
 import { stray } from './strays.ts'
+import { runTrimmer } from './trimmers.ts'
 import { Watch } from './watch.ts'
 
 /** After the last fault: how long until every write has to be taken again. */
@@ -205,6 +207,11 @@ class SimRun {
     const plan = this.#plan
     if (acks !== -1 || offset === undefined || !this.#looks.chance(DISK_LOOK_CHANCE)) return
     if (plan.faults.some(({ name }) => DESTROYING.has(name))) return
+    const isDeleted = this.#recorder.entries.some((entry) => {
+      const isHere = entry.op === 'trim' && entry.topic === topic && entry.partition === partition
+      return isHere && entry.offset > offset
+    })
+    if (isDeleted) return
     const ack = { topic, partition, from: offset, to: offset + values.length }
     const wanted = Number(plan.settings['min.insync.replicas'] ?? 1)
     const complaint = undurableAck(this.#cluster, ack, wanted)
@@ -349,6 +356,8 @@ const RUNNERS: Readonly<Record<ActorSpec['kind'], Runner>> = {
   watcher: runWatcher,
   member: runMember,
   admin: runAdmin,
+  mover: runMover,
+  trimmer: runTrimmer,
 }
 
 const MAY_END_A_NODE: ReadonlySet<FaultName> = new Set<FaultName>([

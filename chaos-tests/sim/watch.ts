@@ -13,6 +13,9 @@ export class Watch {
   readonly #recorder: Recorder
   readonly #leaders = new Set<string>()
   readonly #watermarks = new Map<string, number>()
+  /** A replica that was moved away and back begins anew in the same process. */
+  readonly #lives = new WeakMap<object, number>()
+  #lifeCount = 0
   readonly #votes = new Map<number, { readonly who: string; readonly what: string }>()
   #isOver = false
 
@@ -43,17 +46,27 @@ export class Watch {
   #look(): void {
     this.#lookAtVotes()
     const atMs = this.#recorder.nowMs
-    for (const { id, boots, running } of this.#cluster.running) {
+    for (const { id, running } of this.#cluster.running) {
       for (const partition of running!.partitions.all()) {
         const scope = `${partition.topic}-${partition.index}/${partition.topicId}`
         if (partition.isLeader) this.#leads({ scope, epoch: partition.leaderEpoch, node: id, atMs })
         const offset = partition.highWatermark
-        const key = `${scope}/${id}/${boots}`
+        const boot = this.#lifeOf(partition)
+        const key = `${scope}/${id}/${boot}`
         if (this.#watermarks.get(key) === offset) continue
         this.#watermarks.set(key, offset)
-        this.#recorder.add({ op: 'watermark', scope, node: id, boot: boots, offset, atMs })
+        this.#recorder.add({ op: 'watermark', scope, node: id, boot, offset, atMs })
       }
     }
+  }
+
+  #lifeOf(partition: object): number {
+    let life = this.#lives.get(partition)
+    if (life === undefined) {
+      life = ++this.#lifeCount
+      this.#lives.set(partition, life)
+    }
+    return life
   }
 
   /** Whose disks remember that they voted for it: those that forgot by a fault are believed. */
