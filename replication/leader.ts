@@ -89,6 +89,11 @@ export class Leader {
     return undefined
   }
 
+  /** Any of those on whom the watermark waits is sent this partition. */
+  get isFollowed(): boolean {
+    return this.#remotes.some(({ nodeId, feed }) => feed !== undefined && this.isr.counts(nodeId))
+  }
+
   /** The image has other replicas, or another ISR, in the same epoch. */
   update(
     replicas: readonly number[],

@@ -305,7 +305,8 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   /** A batch of this node's own coordinators: markers and internal records are allowed. */
   appendAsCoordinator(batch: Buffer, outcome: AppendOutcome): void {
-    const refusal = this.refusal(-1)
+    // Not `refusal`: a coordinator that is told 6 ends its term, and this one may go on.
+    const refusal = this.#refusal(-1)
     if (refusal !== 0) {
       refuseAppend(outcome, refusal)
       return
@@ -350,12 +351,17 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     this.tail.append(source, start, end, { firstOffset, lastOffset, leaderEpoch })
   }
 
-  /** 0, or the error with which an append would end now. */
+  /** 0, or the error with which an append of a client would end now. */
   refusal(acks: number): number {
+    const refusal = this.#refusal(acks)
+    if (refusal !== 0 || !this.#isForgotten) return refusal
+    // With acks=all others have to agree, who would know of a later epoch; if there are any.
+    return acks !== -1 || this.#isDeserted ? NOT_LEADER_OR_FOLLOWER : 0
+  }
+
+  #refusal(acks: number): number {
     if (this.#leader === undefined) return NOT_LEADER_OR_FOLLOWER
     if (this.#failure !== undefined || this.#isUnfit) return KAFKA_STORAGE_ERROR
-    // Only with acks=all do others have to agree, who would know of a later epoch.
-    if (acks !== -1 && this.#isForgotten) return NOT_LEADER_OR_FOLLOWER
     if (acks === -1 && this.#leader.isr.committed.length < this.minIsr) {
       this.#parts.probe.rejectedNotEnoughReplicas++
       return NOT_ENOUGH_REPLICAS
@@ -368,6 +374,14 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     const { leaseUntilMs, clock } = this.#parts
     if (leaseUntilMs === undefined || this.#leadership.replicas.length === 1) return false
     return clock.monotonicMs() > leaseUntilMs() + FORGOTTEN_AFTER_MS
+  }
+
+  /**
+   * All whom it would wait for follow somebody else, or nobody. Alone in its ISR it goes on: nobody
+   * is elected in its place.
+   */
+  get #isDeserted(): boolean {
+    return this.#leader !== undefined && this.isr.length > 1 && !this.#leader.isFollowed
   }
 
   /** A partition with fewer replicas than the setting asks for has what it can (KIP-966). */
@@ -577,6 +591,8 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     const before = this.#replicated.size
     this.#replicated.expire(monotonicMs, REQUEST_TIMED_OUT)
     this.#parts.probe.producesExpired += before - this.#replicated.size
+    // Clients look for the leader anew; they would ask the same node again when their time is up.
+    if (this.#isForgotten && this.#isDeserted) this.#replicated.failTimed(NOT_LEADER_OR_FOLLOWER)
     this.#deletions.expire(monotonicMs, REQUEST_TIMED_OUT)
     return this.#replicated.size > 0 || this.#deletions.size > 0
   }

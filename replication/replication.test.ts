@@ -372,6 +372,42 @@ describe('replication', () => {
     assert.equal(await acked(cluster, send(leader, values(0, 1))), 0)
   })
 
+  it('sends who writes with acks=all elsewhere when no replica follows it and others may lead', async () => {
+    const cluster = await TestCluster.start({ seed: 28, lagMaxMs: 60_000 })
+    const leader = cluster.leaderOf()!
+    const { clock } = cluster.node(0).world
+    const { links } = cluster.world
+    cluster.leaseUntilMs = clock.monotonicMs() + 50
+    links.cut('n0', 'n1')
+    links.cut('n0', 'n2')
+    const sent = send(leader, ['a'], clock.monotonicMs() + 60_000)
+    const own = send(leader, ['b'])
+    await cluster.run(2000)
+    assert.equal(leader.refusal(-1), 0, 'others may be silent for a moment')
+    assert.equal(sent.ack, undefined)
+    assert.equal(await acked(cluster, sent, 3000), 6)
+    assert.equal(send(leader, ['c']).ack, 6)
+    assert.equal(own.ack, undefined, 'a coordinator waits until its term ends')
+    links.healAll()
+    await cluster.world.runUntil(() => leader.refusal(-1) === 0, 5000)
+    assert.equal(await acked(cluster, send(leader, ['d'])), 0)
+    assert.equal(own.ack, 0)
+    await cluster.settled()
+    checkEqual(cluster, ['a', 'b', 'd'])
+  })
+
+  it('goes on with acks=all when it is alone in its ISR, since nobody else is elected', async () => {
+    const cluster = await TestCluster.start({ seed: 29, lagMaxMs: 200 })
+    const leader = cluster.leaderOf()!
+    cluster.world.links.cut('n0', 'n1')
+    cluster.world.links.cut('n0', 'n2')
+    assert.equal(await acked(cluster, send(leader, ['a'])), 0)
+    assert.deepEqual(leader.isr, [0])
+    cluster.leaseUntilMs = cluster.node(0).world.clock.monotonicMs()
+    await cluster.run(4000)
+    assert.equal(await acked(cluster, send(leader, ['b'])), 0)
+  })
+
   for (const [what, end] of [
     ['hears of it', 'thaw'],
     ['has no lease any more', 'wait'],

@@ -55,6 +55,12 @@ export class AckWaiters {
     this.#filter((at) => (this.#deadlines[at]! <= monotonicMs ? error : 0))
   }
 
+  /** Answers those that would not wait for ever with `error`. */
+  failTimed(error: number): void {
+    assert(error !== 0, 'a failure has a code')
+    this.#filter((at) => (this.#deadlines[at] === Number.POSITIVE_INFINITY ? 0 : error))
+  }
+
   #filter(verdict: (at: number) => number): void {
     for (let left = this.#size; left > 0; left--) {
       const at = this.#head
