@@ -11,7 +11,8 @@ import { nodeCertificates } from '../../node/peers/ssl.ts'
 import { chartSum } from '../helm/chart-sum.ts'
 import { inTemporary } from './files.ts'
 import { type KubernetesObject, typedSource } from './kubernetes-types.ts'
-import { type Report, Skip } from './report.ts'
+import { compiles, doesNotCompile, installPackages } from './packages.ts'
+import type { Report } from './report.ts'
 import { find, must, ROOT, run } from './tools.ts'
 
 const CHART = join(ROOT, 'deploy/helm/odradek')
@@ -19,7 +20,6 @@ const PLAIN = join(ROOT, 'deploy/kubernetes/odradek.yaml')
 const PACKAGES = ['kubernetes-types@1.30.0', 'yaml@2.9.1']
 /** Of Kubernetes: a Helm that was built by `go install` means a very old one. */
 const VERSION = ['--kube-version', '1.30.0']
-const INSTALL_MS = 120_000
 const CLUSTER_ID = 'Zm9vYmFyYmF6cXV4cXV1eA'
 /** Values that the schema or the templates have to refuse. */
 const BAD_VALUES = [
@@ -65,7 +65,7 @@ export async function checkChart(report: Report): Promise<void> {
   await inTemporary(async (directory) => {
     let parse: ParseYaml | undefined
     await report.check('chart: fields have the types of Kubernetes', async () => {
-      parse = await installPackages(directory)
+      parse = await yamlParser(directory)
       return checkTypes(directory, parse, rendered)
     })
     if (parse === undefined) {
@@ -101,13 +101,8 @@ export function plainManifests(rendered: string): string {
   return `${head}---\n${objects.map((text) => text.trimEnd()).join('\n---\n')}\n`
 }
 
-async function installPackages(directory: string): Promise<ParseYaml> {
-  const options = { limitMs: INSTALL_MS, cwd: directory }
-  writeFileSync(join(directory, 'package.json'), '{"private":true}')
-  const flags = ['--prefix', directory, '--ignore-scripts', '--no-audit', '--no-fund']
-  const { code, stderr } = await run('npm', ['install', ...flags, ...PACKAGES], options)
-  if (code !== 0)
-    throw new Skip(`npm can't install ${PACKAGES.join(', ')}: ${stderr.slice(0, 200)}`)
+async function yamlParser(directory: string): Promise<ParseYaml> {
+  await installPackages(directory, PACKAGES)
   const { parseAllDocuments } = createRequire(join(directory, 'package.json'))('yaml')
   return (text) =>
     parseAllDocuments(text)
@@ -123,13 +118,10 @@ async function checkTypes(
   const objects = [...rendered.values()].flatMap((text) => parse(text))
   const { source, count, untyped } = typedSource(objects)
   writeFileSync(join(directory, 'objects.ts'), source)
-  const flags = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--types', '']
-  const tsc = join(ROOT, 'node_modules/.bin/tsc')
-  await must(tsc, [...flags, join(directory, 'objects.ts')], { cwd: directory })
+  await compiles(directory, 'objects.ts')
   // The check is worth something only if it can fail.
   writeFileSync(join(directory, 'bad.ts'), source.replace('"replicas":', '"replica":'))
-  const { code } = await run(tsc, [...flags, join(directory, 'bad.ts')], { cwd: directory })
-  if (code === 0) throw new Error('a misspelt field is not found')
+  await doesNotCompile(directory, 'bad.ts')
   return `${count} objects; without types: ${untyped.join(', ')}`
 }
 

@@ -9,12 +9,13 @@ import { checkChart } from './chart.ts'
 import { checkCompose, composeConfig } from './compose.ts'
 import { Engine } from './engine.ts'
 import { checkFiles } from './files.ts'
+import { checkDashboards } from './grafana.ts'
 import { buildImage, checkContainer } from './image.ts'
 import { checkNodes } from './nodes.ts'
 import { checkPackage } from './package.ts'
 import { Report } from './report.ts'
 
-const PARTS = ['package', 'files', 'watch', 'chart', 'image', 'compose'] as const
+const PARTS = ['package', 'files', 'grafana', 'watch', 'chart', 'image', 'compose'] as const
 type Part = (typeof PARTS)[number]
 
 function chosen(args: readonly string[]): ReadonlySet<Part> {
@@ -61,6 +62,7 @@ const report = new Report()
 const parts = chosen(process.argv.slice(2))
 if (parts.has('package')) await checkPackage(report)
 if (parts.has('files')) await checkFiles(report)
+if (parts.has('grafana')) await checkDashboards(report)
 if (parts.has('watch')) await checkNodes(report)
 if (parts.has('compose')) await report.check('compose: the file', composeConfig)
 if (parts.has('chart')) await checkChart(report)
