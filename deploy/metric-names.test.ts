@@ -52,6 +52,13 @@ describe('deploy/metric-names', () => {
     }
   })
 
+  it('of groups of rules are there once: the chart puts them in one object, which a group names once', () => {
+    const groups = [...read('helm/odradek/files/rules.yaml').matchAll(/^ {2}- name: (\S+)$/gm)]
+    const names = groups.map((match) => match[1])
+    assert.ok(names.length > 5)
+    assert.deepEqual(names, [...new Set(names)])
+  })
+
   it('of alerts have a case in which they fire and one in which they do not', () => {
     const cases = read('prometheus/alerts.test.yml')
     const alerts = [...read('prometheus/alerts.yml').matchAll(/- alert: (\w+)/g)]

@@ -15,8 +15,8 @@ import { compiles, doesNotCompile, installPackages } from './packages.ts'
 import type { Report } from './report.ts'
 import { find, must, ROOT, run } from './tools.ts'
 
-const CHART = join(ROOT, 'deploy/helm/odradek')
-const PLAIN = join(ROOT, 'deploy/kubernetes/odradek.yaml')
+export const CHART = join(ROOT, 'deploy/helm/odradek')
+export const PLAIN = join(ROOT, 'deploy/kubernetes/odradek.yaml')
 const PACKAGES = ['kubernetes-types@1.30.0', 'yaml@2.9.1']
 /** Of Kubernetes: a Helm that was built by `go install` means a very old one. */
 const VERSION = ['--kube-version', '1.30.0']

@@ -11,11 +11,21 @@ import { Engine } from './engine.ts'
 import { checkFiles } from './files.ts'
 import { checkDashboards } from './grafana.ts'
 import { buildImage, checkContainer } from './image.ts'
+import { checkKubernetes } from './kubernetes.ts'
 import { checkNodes } from './nodes.ts'
 import { checkPackage } from './package.ts'
 import { Report } from './report.ts'
 
-const PARTS = ['package', 'files', 'grafana', 'watch', 'chart', 'image', 'compose'] as const
+const PARTS = [
+  'package',
+  'files',
+  'grafana',
+  'watch',
+  'chart',
+  'kubernetes',
+  'image',
+  'compose',
+] as const
 type Part = (typeof PARTS)[number]
 
 function chosen(args: readonly string[]): ReadonlySet<Part> {
@@ -66,5 +76,6 @@ if (parts.has('grafana')) await checkDashboards(report)
 if (parts.has('watch')) await checkNodes(report)
 if (parts.has('compose')) await report.check('compose: the file', composeConfig)
 if (parts.has('chart')) await checkChart(report)
+if (parts.has('kubernetes')) await checkKubernetes(report)
 if (parts.has('image') || parts.has('compose')) await checkContainers(report, parts)
 process.exitCode = report.end()
