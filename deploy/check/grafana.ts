@@ -10,10 +10,11 @@ import type { Report } from './report.ts'
 import { ROOT } from './tools.ts'
 
 const DASHBOARDS = join(ROOT, 'deploy/grafana/dashboards')
-const PACKAGES = ['@grafana/schema@13.2.3']
+const SCHEMA = '@grafana/schema'
+const VERSION = '13.2.3'
 /** A text is of an enumeration when it is one of its values. Charts over time have fields of their own. */
 const HEAD = `
-import type { Dashboard, GraphFieldConfig } from '@grafana/schema'
+import type { Dashboard, GraphFieldConfig } from '${SCHEMA}'
 type Plain<T> = T extends string
   ? \`\${T}\`
   : T extends readonly (infer One)[]
@@ -34,7 +35,7 @@ interface DashboardFile {
 export async function checkDashboards(report: Report): Promise<void> {
   await report.check('grafana: dashboards have the types of Grafana', () =>
     inTemporary(async (directory) => {
-      await installPackages(directory, PACKAGES)
+      await installPackages(directory, [`${SCHEMA}@${VERSION}`])
       const files = readdirSync(DASHBOARDS).filter((name) => name.endsWith('.json'))
       const source = [HEAD, ...files.map(typed)].join('\n')
       writeFileSync(join(directory, 'dashboards.ts'), source)
