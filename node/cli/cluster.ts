@@ -1,9 +1,10 @@
-/** odradek cluster info|health|quorum|add-voter|remove-voter|recover */
+/** odradek cluster info|health|quorum|features|finalize|add-voter|remove-voter|recover */
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import { describeQuorum } from '../../kafka/api/55-describe-quorum.ts'
 import { describeCluster } from '../../kafka/api/60-describe-cluster.ts'
 import { type Cluster, check } from '../../kafka/client/cluster.ts'
+import { addFeatureCommands } from './features.ts'
 import { type Format, print, printRows, say } from './output.ts'
 import { addRecoverCommand } from './recover.ts'
 import { EXIT, type SharedOptions, withCluster, withSharedOptions } from './session.ts'
@@ -29,6 +30,7 @@ export function addClusterCommands(program: Command): void {
   withSharedOptions(
     group.command('quorum').description('who votes on metadata, who leads, who is behind'),
   ).action((options: SharedOptions) => withCluster(options, quorum))
+  addFeatureCommands(group)
   addVoterCommands(group)
   addRecoverCommand(group)
 }
