@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { planNodes } from '../node/cli/dev-node.ts'
 import { loadSettings } from '../node/config/load.ts'
+import { metricsPage } from './docs/metrics-page.ts'
 import { protocolPage } from './docs/protocol-page.ts'
 import { chartFiles } from './helm/chart-files.ts'
 import { chartSum } from './helm/chart-sum.ts'
@@ -39,7 +40,7 @@ describe('deploy/pages', () => {
   })
 
   it('links of pages lead to files and headings that are there', () => {
-    const pages = ['docs/operating.md', 'docs/comparison.md', 'deploy/README.md']
+    const pages = ['docs/operating.md', 'docs/metrics.md', 'docs/comparison.md', 'deploy/README.md']
     for (const page of [...pages, 'deploy/local/README.md']) {
       const folder = page.slice(0, page.lastIndexOf('/') + 1)
       for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
@@ -52,6 +53,10 @@ describe('deploy/pages', () => {
 
   it('docs/protocol.md lists the APIs that are served', () => {
     assert.equal(read('docs/protocol.md'), protocolPage(), 'run node dist/deploy/docs/write.js')
+  })
+
+  it('docs/metrics.md lists the families of /metrics', () => {
+    assert.equal(read('docs/metrics.md'), metricsPage(), 'run node dist/deploy/docs/write.js')
   })
 
   it('the chart takes along the rules and dashboards as they are', () => {

@@ -78,6 +78,12 @@ export const RAFT_FAMILIES: readonly Family[] = [
     },
   },
   {
+    name: 'odradek_raft_snapshot_size_bytes',
+    type: 'gauge',
+    help: 'The newest snapshot of the metadata on this node; 0 while there is none.',
+    collect: ({ node }, emit) => emit({}, node.raftProbe.snapshotSizeBytes),
+  },
+  {
     name: 'odradek_raft_fsync_seconds',
     type: 'histogram',
     help: 'Syncs of the metadata log on this node.',

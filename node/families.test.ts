@@ -207,12 +207,14 @@ describe('node/families', () => {
     probe.failed('raft/exchange', 3, 'unavailable')
     probe.failed('raft/exchange', 3, 'unavailable')
     node.raftProbe.endings.preVoteDenied = 4
+    node.raftProbe.snapshotSizeBytes = 4096
     const page = Buffer.concat(await pageOf(node, FAMILIES).render('prometheus')).toString()
     for (const line of [
       'odradek_rpc_client_seconds_count{method="cluster/forward",peer="2"} 1',
       'odradek_rpc_errors_total{method="raft/exchange",peer="3",code="unavailable"} 2',
       'odradek_raft_elections_total{result="prevote_denied"} 4',
       'odradek_raft_snapshots_total{direction="taken"} 0',
+      'odradek_raft_snapshot_size_bytes 4096',
       'odradek_raft_fsync_seconds_count 0',
     ]) {
       assert.ok(page.includes(`\n${line}\n`), line)

@@ -366,6 +366,8 @@ describe('raft/driver', () => {
     assert.equal(nodes.get(3).applied[0], `snapshot ${applied}`)
     assert.equal(leader.driver.probe.snapshotsTaken, 1)
     assert.equal(leader.driver.probe.snapshotsSent, 1)
+    assert.equal(leader.driver.probe.snapshotSizeBytes, 'all'.length * 9)
+    assert.equal(nodes.get(3).driver.probe.snapshotSizeBytes, 'all'.length * 9)
     assert.equal(nodes.get(3).driver.probe.snapshotsInstalled, 1)
     await nodes.scheduler.complete(nodes.propose(await nodes.leader(), 'last'))
     await nodes.scheduler.runFor(100)

@@ -132,6 +132,7 @@ export class RaftDriver {
     this.#core = new RaftCore({ ...core, endings }, clock.monotonicMs())
     this.#waits = new Waits(clock)
     this.#roundTrips = new RoundTrips(this.probe)
+    this.probe.snapshotSizeBytes = storage.snapshot?.sizeBytes ?? 0
   }
 
   get status(): DriverStatus {
@@ -268,6 +269,7 @@ export class RaftDriver {
   /** The storage has a new snapshot: the log may begin at `startOffset`, at its end or before. */
   dropBefore(startOffset: number): void {
     this.probe.snapshotsTaken++
+    this.probe.snapshotSizeBytes = this.#options.storage.snapshot?.sizeBytes ?? 0
     const { log } = this.#core.state
     if (this.#isStopped || this.#isBlocked || startOffset <= log.startOffset) return
     const least = Math.min(startOffset, log.durableEnd)
@@ -471,6 +473,7 @@ export class RaftDriver {
         const { endOffset } = snapshot
         if (isWhole) {
           this.probe.snapshotsInstalled++
+          this.probe.snapshotSizeBytes = snapshot.sizeBytes
           logger.info('A snapshot of the metadata came from the leader.', { endOffset })
           this.#waits.appliedTo(endOffset)
         } else logger.warn('A snapshot came damaged: it is fetched again.', { endOffset })

@@ -35,6 +35,8 @@ export class RaftProbe {
   snapshotsTaken = 0
   /** To a member that lacks what the log no longer has: with the last part. */
   snapshotsSent = 0
+  /** Of the newest snapshot that this member has; 0 while it has none. */
+  snapshotSizeBytes = 0
   messagesSent = 0
   messagesReceived = 0
   /** Did not fit into the mailbox. */

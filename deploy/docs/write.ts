@@ -1,7 +1,9 @@
-/** Writes docs/protocol.md: run `node dist/deploy/docs/write.js`. */
+/** Writes docs/protocol.md and docs/metrics.md: run `node dist/deploy/docs/write.js`. */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { metricsPage } from './metrics-page.ts'
 import { protocolPage } from './protocol-page.ts'
 
-const file = fileURLToPath(new URL('../../../docs/protocol.md', import.meta.url))
-writeFileSync(file, protocolPage())
+const DOCS = fileURLToPath(new URL('../../../docs/', import.meta.url))
+writeFileSync(`${DOCS}protocol.md`, protocolPage())
+writeFileSync(`${DOCS}metrics.md`, metricsPage())
