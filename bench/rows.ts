@@ -13,6 +13,7 @@ import {
   waitUntilWritable,
 } from '../chaos-tests/cluster/wire.ts'
 import { copyRow } from './copy.ts'
+import { countingRow } from './counting.ts'
 import { type Fault, failoverRow, groupStartRow, makeReplicatedTopic } from './failover.ts'
 import type { LoadJob } from './load.ts'
 import {
@@ -22,6 +23,7 @@ import {
   residentBytes,
   runLoadProcess,
 } from './measure.ts'
+import { pacedRow } from './paced.ts'
 import { scrapeRow } from './scrape.ts'
 import { timelineRow } from './timeline.ts'
 
@@ -308,11 +310,19 @@ export const ROWS: readonly Row[] = [
   },
   replicatedRow('replicated-durable-250', { connections: 50, inFlight: 5 }, SYNCED),
   replicatedRow('replicated-100b-1x1', { inFlight: 1 }),
+  { name: 'paced-10mb', isStory: true, runs: 2, inShort: false, run: pacedRow },
   { name: 'timeline', isStory: true, runs: 1, inShort: false, run: timelineRow },
   { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
   failover('kill', 20),
   failover('stop', 10),
   failover('restart', 10),
+  {
+    name: 'counting',
+    isStory: true,
+    runs: 2,
+    inShort: false,
+    run: (context) => countingRow(context, { ...LOAD, partitions: 6, connections: 8 }),
+  },
   { name: 'scrape-2000', isStory: true, runs: 1, inShort: false, run: scrapeRow },
   manyRow('topics-1000', thousand, false),
   manyRow('partitions-10000', tenThousand, false),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { registry } from '../kafka/api/registry.ts'
 import { planNodes } from '../node/cli/dev-node.ts'
 import { loadSettings } from '../node/config/load.ts'
 import { metricsPage } from './docs/metrics-page.ts'
@@ -53,6 +54,17 @@ describe('deploy/pages', () => {
 
   it('docs/protocol.md lists the APIs that are served', () => {
     assert.equal(read('docs/protocol.md'), protocolPage(), 'run node dist/deploy/docs/write.js')
+  })
+
+  it('docs/comparison.md counts the APIs that are served, and names no key that is served as missing', () => {
+    const page = read('docs/comparison.md')
+    assert.ok(page.includes(`[${registry.length} APIs](protocol.md)`), `${registry.length} APIs`)
+    const missing = [...page.matchAll(/no keys? ([\d, ]+)/g)].flatMap(([, keys]) =>
+      keys!.split(',').map(Number),
+    )
+    assert.ok(missing.length > 5)
+    const served = registry.filter(({ key }) => missing.includes(key))
+    assert.deepEqual(served, [])
   })
 
   it('docs/metrics.md lists the families of /metrics', () => {
