@@ -231,6 +231,12 @@ export class PartitionLog implements CleanableLog {
     this.#reader.locate(fromOffset, upTo, plan)
   }
 
+  /** Where the batch begins that holds `logStartOffset`: at it, or before it after DeleteRecords. */
+  firstBatchOffset(): number {
+    assert(!this.isClosed, 'a closed log is not read')
+    return this.#reader.firstBatchOffset()
+  }
+
   /**
    * Whole batches below `upTo` into target[at, at + limitBytes), checked; returns their bytes and
    * moves the plan on. To have the first batch whatever its size, give at least

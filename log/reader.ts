@@ -18,7 +18,7 @@ import {
   RECORDS_AT,
 } from './format.ts'
 import type { LogState } from './log-state.ts'
-import type { ReadPlan } from './read-plan.ts'
+import { ReadPlan } from './read-plan.ts'
 import { Found, Segment } from './segment.ts'
 
 const HINTS = 8
@@ -66,6 +66,18 @@ export class LogReader {
       if (!(error instanceof StorageError)) throw error
       plan.error = KAFKA_STORAGE_ERROR
     }
+  }
+
+  /**
+   * Where the batch begins that holds the start of the log: DeleteRecords (KIP-107) may leave only
+   * the end of it. The start itself when nothing can be read there.
+   */
+  firstBatchOffset(): number {
+    const { logStartOffset, logEndOffset } = this.#state
+    const plan = new ReadPlan()
+    this.locate(logStartOffset, logEndOffset, plan)
+    if (plan.segment === undefined) return logStartOffset
+    return Math.min(this.#found!.baseOffset, logStartOffset)
   }
 
   #find(fromOffset: number, limit: number, plan: ReadPlan): void {

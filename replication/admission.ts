@@ -45,7 +45,7 @@ export function admit(asked: Admitting, followerId: number, subscribe: Subscribe
   if (remote === undefined) return { kind: 'later' }
   assert(leader.epoch === leaderEpoch, 'a leader of the present epoch')
   const { fetchOffset, lastEpoch } = subscribe
-  if (fetchOffset < log.logStartOffset) return refused(OFFSET_OUT_OF_RANGE)
+  if (isBeforeAll(log, fetchOffset)) return refused(OFFSET_OUT_OF_RANGE)
   if (lastEpoch >= 0) {
     const { epoch, endOffset } = endOfEpoch(log, leaderEpoch, lastEpoch)
     if (epoch < lastEpoch || endOffset < fetchOffset) return { kind: 'diverged', epoch, endOffset }
@@ -56,6 +56,11 @@ export function admit(asked: Admitting, followerId: number, subscribe: Subscribe
 
 function refused(error: number): Admission {
   return { kind: 'refused', error }
+}
+
+/** A log may start within a batch; who has all before that batch, or nothing, is sent the whole of it. */
+export function isBeforeAll(log: PartitionLog, offset: number): boolean {
+  return offset < log.logStartOffset && offset < log.firstBatchOffset()
 }
 
 /** As the leader, which also knows of the epochs in which nothing was written. */

@@ -268,7 +268,10 @@ export class Fetcher implements LeaderSink, Flushable {
     assert(start <= end && end <= source.length, 'records are in their message')
     assert(partition.leaderEpoch === followed.epoch, 'a subscription ends with its epoch')
     try {
-      if (end > start) partition.appendFetched(source, start, end)
+      if (end > start) {
+        if (followed.mustBeginBefore(source, start, end)) return
+        partition.appendFetched(source, start, end)
+      }
       partition.onLeaderState(highWatermark, logStartOffset)
     } catch (error) {
       this.#onAppendError(followed, error)

@@ -5,6 +5,7 @@
  * Invariant: leader epochs alone decide where to cut (KIP-101, KIP-279), never the watermark.
  */
 import { assert } from '../base/assert.ts'
+import { baseOffsetAt, lastOffsetDeltaAt, RECORDS_AT } from '../log/format.ts'
 import type { Subscribe } from './messages.ts'
 import type { Partition } from './partition.ts'
 import type { FollowLink } from './role.ts'
@@ -106,6 +107,21 @@ export class Followed implements FollowLink {
     } else if (partition.logEndOffset > logEndOffset) {
       this.#cut(() => partition.cut(logEndOffset))
     } else this.#stream.retryLater(this)
+  }
+
+  /**
+   * An empty log that starts within the leader's first batch (DeleteRecords moved the leader's start
+   * there, and this replica was away, or lost what it had) begins anew where that batch does.
+   */
+  mustBeginBefore(source: Buffer, start: number, end: number): boolean {
+    const { log, logEndOffset } = this.partition
+    if (log.logStartOffset < logEndOffset || end - start < RECORDS_AT) return false
+    const baseOffset = baseOffsetAt(source, start)
+    const isWithin = baseOffset >= 0 && baseOffset < logEndOffset
+    if (!isWithin || baseOffset + lastOffsetDeltaAt(source, start) < logEndOffset) return false
+    this.#stream.unsubscribe(this, true)
+    this.#cut(() => this.partition.restartAt(baseOffset))
+    return true
   }
 
   /** The log has been cut, perhaps still on the word of an earlier leader: now it can go on. */

@@ -11,6 +11,7 @@ import type { Timer } from '../base/clock.ts'
 import { CorruptionError, StorageError } from '../base/errors.ts'
 import type { RpcError, RpcStream, RpcStreamHandler } from '../base/rpc.ts'
 import type { Flushable } from '../base/turn.ts'
+import { isBeforeAll } from './admission.ts'
 import { KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE } from './errors.ts'
 import { MessageBuffers } from './message-buffers.ts'
 import {
@@ -342,7 +343,12 @@ export class FollowerSession implements RpcStreamHandler, FollowerSink, FeedStre
     const { partition, plan, nextOffset } = subscription
     const upTo = partition.log.writtenOffset
     if (nextOffset >= upTo) return false
-    partition.log.locate(nextOffset, upTo, plan)
+    const { log } = partition
+    log.locate(
+      isBeforeAll(log, nextOffset) ? nextOffset : Math.max(nextOffset, log.logStartOffset),
+      upTo,
+      plan,
+    )
     if (plan.error === 0) return plan.firstBatchBytes > 0
     if (plan.error === OFFSET_OUT_OF_RANGE) {
       this.#endWith(subscription, OFFSET_OUT_OF_RANGE)
