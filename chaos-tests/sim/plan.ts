@@ -119,8 +119,6 @@ export interface PlanOptions {
   readonly safetyMs?: number
   /** The load after the time that recovery may take. */
   readonly livenessMs?: number
-  /** Partitions move and records are deleted while others use them. */
-  readonly operators?: boolean
   /** Only these. */
   readonly faults?: readonly FaultName[]
 }
@@ -165,9 +163,7 @@ export function makePlan(seed: number, random: SimRandom, options: PlanOptions =
     topics,
     actors: [
       ...makeActors(random.split('actors'), topics, nodes),
-      ...(options.operators === true
-        ? makeOperators(random.split('operators'), topics, { nodes, forMs: safetyMs })
-        : []),
+      ...makeOperators(random.split('operators'), topics, { nodes, forMs: safetyMs }),
     ],
     faults: makeFaults(random.split('faults'), { nodes, safetyMs, only: options.faults }),
     safetyMs,

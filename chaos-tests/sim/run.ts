@@ -38,7 +38,6 @@ const { values } = parseArgs({
     failures: { type: 'string', default: '20' },
     ignore: { type: 'string', default: '' },
     shrink: { type: 'string', default: '200' },
-    operators: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -63,7 +62,6 @@ async function runPlan(plan: Plan): Promise<RunResult> {
 
 function planOf(seed: number): Plan {
   return planOfSeed(seed, {
-    operators: values.operators,
     ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
     ...(values.seconds === undefined ? {} : { safetyMs: Number(values.seconds) * 1000 }),
     ...(values.faults === undefined ? {} : { faults: faultNames(values.faults) }),
