@@ -214,6 +214,8 @@ export interface CheckpointKeeper {
    * Else a crash after its end was cut there would look like damage.
    */
   lower(directory: string, offset: number): Promise<void>
+  /** Resolves when the log's start is durable; false when it was set back meanwhile. */
+  saveStart(directory: string, offset: number): Promise<boolean>
   /** The log was emptied and begins at `offset`: resolves when durable checkpoints say so. */
   restart(directory: string, offset: number): Promise<void>
 }

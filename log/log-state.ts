@@ -81,6 +81,8 @@ export class LogState {
   syncedOffset = 0
   /** As the checkpoint has it, durably: a start after a crash scans from here. */
   savedRecoveryPoint = 0
+  /** As the checkpoint has it, durably: no start after a crash finds records before it. */
+  savedLogStart = 0
   /** Found at the start; kept, said, not served. */
   damage: DamagedRange[] = []
   /** Bytes of an unfinished write that the start cut off the end. */

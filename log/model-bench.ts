@@ -66,6 +66,10 @@ export class ModelBench {
           this.recoveryPoint = Math.min(this.recoveryPoint, offset)
           this.savedStart = Math.min(this.savedStart, offset)
         },
+        saveStart: async (_directory, offset) => {
+          this.savedStart = Math.max(this.savedStart, offset)
+          return true
+        },
         restart: async (_directory, offset) => {
           this.recoveryPoint = this.savedStart = offset
         },

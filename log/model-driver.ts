@@ -247,7 +247,7 @@ export class ModelDriver {
     this.#bench.epoch++
   }
 
-  #advanceStart(): void {
+  async #advanceStart(): Promise<void> {
     const offset = this.#bench.random.between(
       this.#bench.model.startOffset,
       this.#bench.log.syncedOffset,
@@ -255,6 +255,9 @@ export class ModelDriver {
     this.#bench.log.advanceLogStart(offset)
     this.#bench.model.startOffset = Math.max(offset, this.#bench.model.startOffset)
     this.#bench.note(`start ${offset}`)
+    const { log, random } = this.#bench
+    if (random.chance(0.5)) await log.saveLogStart()
+    assert.ok(log.savedLogStart <= this.#bench.savedStart, 'what is said to be saved is saved')
   }
 
   async #maintain(): Promise<void> {

@@ -40,7 +40,11 @@ class Bench {
   async open(isCleanShutdown = false): Promise<void> {
     await this.disk.syncDirectory('')
     const { disk, clock, probe } = this
-    const checkpoints = { lower: async () => {}, restart: async () => {} }
+    const checkpoints = {
+      lower: async () => {},
+      saveStart: async () => true,
+      restart: async () => {},
+    }
     const shared = new LogShared(disk, probe, { checkpoints })
     this.epoch++
     this.log = await PartitionLog.open({

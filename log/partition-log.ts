@@ -120,6 +120,28 @@ export class PartitionLog implements CleanableLog {
     this.#state.savedRecoveryPoint = offset
   }
 
+  /** No start after a crash finds records before it; `logStartOffset` may be ahead of it. */
+  get savedLogStart(): number {
+    return this.#state.savedLogStart
+  }
+
+  /** The checkpoint with this start is durable. */
+  logStartSaved(offset: number): void {
+    const state = this.#state
+    state.savedLogStart = Math.max(state.savedLogStart, Math.min(offset, state.logStartOffset))
+  }
+
+  /**
+   * Makes `logStartOffset` durable, unless the end of the log is being changed. Rejects with
+   * StorageError.
+   */
+  async saveLogStart(): Promise<void> {
+    const { shared, directory, logStartOffset, savedLogStart } = this.#state
+    if (logStartOffset <= savedLogStart || this.isEndChanging || this.isClosed) return
+    const isSaved = (await shared.checkpoints?.saveStart(directory, logStartOffset)) ?? true
+    if (isSaved && !this.isEndChanging) this.logStartSaved(logStartOffset)
+  }
+
   /** First offset of the oldest open transaction. */
   get firstUnstableOffset(): number | undefined {
     return this.#state.producers.firstOpenOffset
@@ -298,7 +320,10 @@ export class PartitionLog implements CleanableLog {
     return activeProducersOf(this.#state)
   }
 
-  /** DeleteRecords: earlier records are out of the log now, their segments go with `maintain`. */
+  /**
+   * DeleteRecords: earlier records are out of the log now, their segments go with `maintain`. That
+   * a crash does not bring them back takes `saveLogStart`.
+   */
   advanceLogStart(offset: number): void {
     const state = this.#state
     assert(offset <= state.logEndOffset, 'the start stays within the log')

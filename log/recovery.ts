@@ -52,6 +52,7 @@ export async function openState(options: LogOptions): Promise<LogState> {
 async function open(state: LogState, options: LogOptions): Promise<void> {
   const { probe, clock } = options.parts
   state.savedRecoveryPoint = Math.max(0, options.recoveryPoint)
+  state.savedLogStart = options.logStartOffset
   let names = await listNames(state)
   if (await finishSwaps(state, names)) names = await listNames(state)
   const listing = sortNames(names)

@@ -424,24 +424,26 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   }
 
   async #save(directory: LogDirectory): Promise<void> {
-    const points = new Map<PartitionLog, number>()
+    const points = new Map<PartitionLog, { readonly point: number; readonly start: number }>()
     for (const [name, log] of this.#logs) {
       if (!directory.holds(log.directory)) continue
       // While the end is being changed, the tables stay as that change has made them.
       if (log.isEndChanging) continue
       const point = log.recoveryPoint
-      points.set(log, point)
+      const start = log.logStartOffset
+      points.set(log, { point, start })
       directory.recoveryPoints.set(name, point)
-      if (log.logStartOffset > 0) directory.logStarts.set(name, log.logStartOffset)
+      if (start > 0) directory.logStarts.set(name, start)
       else directory.logStarts.delete(name)
       directory.watermarks.set(name, this.#watermarkOf(log))
     }
     await directory.save()
-    for (const [log, point] of points) {
+    for (const [log, { point, start }] of points) {
       const name = nameOf(log)
       // Not when it was lowered, or the log removed, meanwhile.
-      const isSaved = directory.recoveryPoints.get(name) === point
-      if (isSaved && this.#logs.get(name) === log) log.recoveryPointSaved(point)
+      if (this.#logs.get(name) !== log) continue
+      if (directory.recoveryPoints.get(name) === point) log.recoveryPointSaved(point)
+      if ((directory.logStarts.get(name) ?? 0) >= start) log.logStartSaved(start)
     }
   }
 
@@ -449,6 +451,17 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   async lower(directory: string, offset: number): Promise<void> {
     const { parent, name } = this.#placeOf(directory)
     await parent.lower(name, offset)
+  }
+
+  /** As CheckpointKeeper. */
+  async saveStart(directory: string, offset: number): Promise<boolean> {
+    const { parent, name } = this.#placeOf(directory)
+    const isOurs = () => this.#logs.get(name)?.directory === directory
+    if (!isOurs()) return false
+    const { logStarts } = parent
+    if ((logStarts.get(name) ?? 0) < offset) logStarts.set(name, offset)
+    await logStarts.save()
+    return isOurs() && (logStarts.get(name) ?? 0) >= offset
   }
 
   /** As CheckpointKeeper. */

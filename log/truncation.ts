@@ -102,13 +102,14 @@ export async function truncateFully(state: LogState, offset: number): Promise<vo
   await state.syncNames()
   await settle(state, offset)
   await state.shared.checkpoints?.restart(state.directory, offset)
-  state.savedRecoveryPoint = offset
+  state.savedRecoveryPoint = state.savedLogStart = offset
 }
 
 async function lowerCheckpoints(state: LogState, offset: number): Promise<void> {
   await state.shared.checkpoints?.lower(state.directory, offset)
   // Only now: a checkpoint that was on its way may have raised it meanwhile.
   state.savedRecoveryPoint = Math.min(state.savedRecoveryPoint, offset)
+  state.savedLogStart = Math.min(state.savedLogStart, offset)
 }
 
 async function settle(state: LogState, endOffset: number): Promise<void> {

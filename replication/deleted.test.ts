@@ -55,3 +55,17 @@ describe('a follower, when records were deleted meanwhile', () => {
     await checkBack(cluster, 11)
   })
 })
+
+describe('records that were said to be deleted', () => {
+  it('do not come back when all nodes lose their power', async () => {
+    const cluster = await TestCluster.start({ seed: 4 })
+    assert.equal(await acked(cluster, send(cluster.leaderOf()!, values(0, 6))), 0)
+    await cluster.settled()
+    cluster.leaderOf()!.deleteRecordsBefore(4)
+    assert.equal(await cluster.world.complete(cluster.leaderOf()!.deleted(4, 1000)), 0)
+    for (const node of cluster.nodes) node.powerLoss()
+    for (const { nodeId } of cluster.nodes) await cluster.boot(nodeId)
+    await cluster.settled()
+    for (const node of cluster.nodes) assert.equal(node.partition().logStartOffset, 4)
+  })
+})

@@ -336,9 +336,9 @@ export class Fetcher implements LeaderSink, Flushable {
       if (partition.isDamaged) continue
       if (followed.handle === 0) this.#subscribe(followed)
       else {
-        const { position, logStartOffset } = partition
+        const { position, log } = partition
         this.#parts.probe.acknowledgements++
-        this.#writer.position(followed.handle, position, logStartOffset)
+        this.#writer.position(followed.handle, position, log.savedLogStart)
       }
     }
     const isDue = this.#dealtWithBytes - this.#toldBytes >= CREDIT_BYTES

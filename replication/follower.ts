@@ -39,7 +39,7 @@ export class Followed implements FollowLink {
   }
 
   subscription(handle: number): Subscribe {
-    const { topicId, index, log, position, logStartOffset } = this.partition
+    const { topicId, index, log, position } = this.partition
     assert(position <= log.logEndOffset, 'a position is within the log')
     return {
       handle,
@@ -49,7 +49,7 @@ export class Followed implements FollowLink {
       fetchOffset: log.logEndOffset,
       lastEpoch: log.latestEpoch,
       position,
-      logStartOffset,
+      logStartOffset: log.savedLogStart,
     }
   }
 

@@ -33,6 +33,7 @@ export interface Led {
   readonly topicId: string
   readonly index: number
   readonly highWatermark: number
+  readonly logStartOffset: number
   readonly logEndOffset: number
   /** A position or the ISR has changed: the watermark may move at the end of this turn. */
   onIsrOrPosition(): void
@@ -237,6 +238,8 @@ export class Leader {
       remote.brokerEpoch >= 0 &&
       remote.position >= this.startOffset &&
       remote.position >= this.#led.highWatermark &&
+      // What is deleted does not come back with another leader.
+      remote.logStartOffset >= this.#led.logStartOffset &&
       this.#parts.isEligible(remote.nodeId)
     )
   }
@@ -260,9 +263,18 @@ export class Leader {
   /** Now and then, while it says so: who lags leaves the ISR, who has caught up joins it. */
   watch(nowMs: number): boolean {
     if (this.#isOver) return false
+    this.#tellStart()
     this.#propose(nowMs)
     this.#isWatched = this.#needsWatch()
     return this.#isWatched
+  }
+
+  /** Who is to join has to know, durably, where the log begins; retention may have moved that. */
+  #tellStart(): void {
+    for (const remote of this.#remotes) {
+      if (this.isr.counts(remote.nodeId)) continue
+      if (remote.logStartOffset < this.#led.logStartOffset) remote.feed?.onWatermark()
+    }
   }
 
   #propose(nowMs: number): void {

@@ -71,6 +71,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isUnderMin = false
+  #isSavingStart = false
   /** The log has records of epochs that have not been: their headers are damaged. */
   #isUnfit = false
   #failure: unknown
@@ -493,13 +494,13 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       this.#highWatermark = next
       this.wakeReaders()
     }
-    this.#following.tell(this.position, this.logStartOffset)
+    this.#following.tell(this.position, this.log.savedLogStart)
   }
 
   /** The fetcher that brings this replica what its leader has. */
   follow(link: FollowLink): void {
     assert(this.#leader === undefined, 'a leader follows nobody')
-    this.#following.begin(link, this.position, this.logStartOffset)
+    this.#following.begin(link, this.position, this.log.savedLogStart)
   }
 
   unfollow(link: FollowLink): void {
@@ -527,8 +528,25 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     if (logStartOffset > this.logStartOffset && logStartOffset <= this.log.logEndOffset) {
       this.log.advanceLogStart(logStartOffset)
     }
+    if (this.log.savedLogStart < Math.min(logStartOffset, this.logStartOffset)) this.#saveStart()
     this.#following.onLeaderWatermark(highWatermark)
     if (!this.queued) this.#parts.turn.stores(this)
+  }
+
+  /** What is deleted stays deleted: others hear of a start only when it is durable. */
+  #saveStart(): void {
+    if (this.#isSavingStart) return
+    this.#isSavingStart = true
+    this.log.saveLogStart().then(
+      () => {
+        this.#isSavingStart = false
+        if (!this.queued) this.#parts.turn.stores(this)
+      },
+      (error: unknown) => {
+        this.#isSavingStart = false // the checkpoints are written again in a while
+        if (!(error instanceof StorageError)) throw error
+      },
+    )
   }
 
   /**
@@ -643,7 +661,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   /** Every replica that counts has deleted what is below (KIP-107); a follower knows its own. */
   get lowWatermark(): number {
-    return this.#leader?.lowWatermark(this.logStartOffset) ?? this.logStartOffset
+    return this.#leader?.lowWatermark(this.log.savedLogStart) ?? this.logStartOffset
   }
 
   /** KIP-107. Below the watermark only; the caller has checked. */
@@ -654,11 +672,13 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   }
 
   /**
-   * After `deleteRecordsBefore`: resolves with 0 when no in-sync replica has the records any more, so
-   * that no change of leaders brings them back; or with why that is not known.
+   * After `deleteRecordsBefore`: resolves with 0 when no in-sync replica has the records any more,
+   * durably, so that neither a crash nor a change of leaders brings them back; or with why that is
+   * not known.
    */
   deleted(offset: number, timeoutMs: number): Promise<number> {
     if (this.lowWatermark >= offset) return Promise.resolve(0)
+    this.#saveStart()
     return new Promise((resolve) => {
       const deadlineMs = this.#parts.clock.monotonicMs() + timeoutMs
       this.#deletions.add(offset - 1, deadlineMs, { onAck: (_slot, error) => resolve(error) }, 0)

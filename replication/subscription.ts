@@ -59,7 +59,9 @@ export class Subscription implements Feed {
   get hasNews(): boolean {
     return (
       this.toldWatermark !== this.partition.highWatermark ||
-      this.toldLogStart !== this.partition.logStartOffset
+      this.toldLogStart !== this.partition.logStartOffset ||
+      // It could not make it durable yet.
+      this.remote.logStartOffset < this.partition.logStartOffset
     )
   }
 
