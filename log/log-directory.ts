@@ -4,14 +4,26 @@
  *
  * Invariant: while it is open no other process has it.
  */
+import type { Clock } from '../base/clock.ts'
 import type { Disk, DiskLock } from '../base/disk.ts'
 import { UserError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import { isPassing } from './appender.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
 import { CLEAN_SHUTDOWN, CLEANED, LOG_STARTS, RECOVERY_POINTS, WATERMARKS } from './checkpoints.ts'
+import { Reserve } from './reserve.ts'
 import { parentOf } from './segment-files.ts'
 import { SharedWork } from './shared-work.ts'
 
 const LOCK = '.lock'
+/** A checkpoint and its sum are a few blocks each, and what they replace goes at once. */
+const RESERVE = { prefix: '.reserve-', pieces: 4 }
+
+interface DirectoryParts {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly logger: Logger
+}
 
 export class LogDirectory {
   readonly path: string
@@ -29,9 +41,12 @@ export class LogDirectory {
   readonly #names: SharedWork
   readonly #disk: Disk
   readonly #lock: DiskLock
+  readonly #reserve: Reserve
 
-  private constructor(disk: Disk, path: string, lock: DiskLock, isClean: boolean) {
+  private constructor(parts: DirectoryParts, path: string, lock: DiskLock, isClean: boolean) {
+    const { disk } = parts
     this.#disk = disk
+    this.#reserve = new Reserve({ ...parts, directory: path, ...RESERVE })
     this.#lock = lock
     this.#names = new SharedWork(() => disk.syncDirectory(path))
     this.path = path
@@ -43,7 +58,8 @@ export class LogDirectory {
   }
 
   /** Made when missing. UserError when another process has it, StorageError. */
-  static async claim(path: string, disk: Disk): Promise<LogDirectory> {
+  static async claim(path: string, parts: DirectoryParts): Promise<LogDirectory> {
+    const { disk } = parts
     disk.makeDirectory(path)
     await disk.syncDirectory(parentOf(path))
     const lock = disk.lock(`${path}/${LOCK}`)
@@ -58,10 +74,21 @@ export class LogDirectory {
       if (isClean) await disk.remove(mark)
       // Also what a process before this one has made here, and could not make durable.
       await disk.syncDirectory(path)
-      return new LogDirectory(disk, path, lock, isClean)
+      return new LogDirectory(parts, path, lock, isClean)
     } catch (error) {
       lock.release()
       throw error
+    }
+  }
+
+  /** Once more, with room that was kept, while the device is full. Rejects with StorageError. */
+  async withRoom<T>(run: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await run()
+      } catch (error) {
+        if (!isPassing(error) || !this.#reserve.giveUp()) throw error
+      }
     }
   }
 
@@ -91,7 +118,7 @@ export class LogDirectory {
   /** All that is set becomes durable; the recovery points last. Rejects with StorageError. */
   async save(): Promise<void> {
     const forgotten = [...this.#forgotten]
-    for (const table of this.#tables) await table.save()
+    for (const table of this.#tables) await this.withRoom(() => table.save())
     for (const name of forgotten) this.#forgotten.delete(name)
   }
 
@@ -131,7 +158,8 @@ export class LogDirectory {
     await this.#disk.replaceFile(mark, Buffer.from('{"version":0}\n'))
   }
 
-  release(): void {
+  async release(): Promise<void> {
+    await this.#reserve.close()
     this.#lock.release()
   }
 }

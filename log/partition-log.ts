@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { StorageError } from '../base/errors.ts'
-import { storageErrorCode } from './appender.ts'
+import { isPassing, storageErrorCode } from './appender.ts'
 import type {
   AbortedRange,
   CleanableLog,
@@ -138,8 +138,14 @@ export class PartitionLog implements CleanableLog {
   async saveLogStart(): Promise<void> {
     const { shared, directory, logStartOffset, savedLogStart } = this.#state
     if (logStartOffset <= savedLogStart || this.isEndChanging || this.isClosed) return
-    const isSaved = (await shared.checkpoints?.saveStart(directory, logStartOffset)) ?? true
-    if (isSaved && !this.isEndChanging) this.logStartSaved(logStartOffset)
+    try {
+      const isSaved = (await shared.checkpoints?.saveStart(directory, logStartOffset)) ?? true
+      if (isSaved && !this.isEndChanging) this.logStartSaved(logStartOffset)
+    } catch (error) {
+      // Segments before the start may go soon: that makes room.
+      if (isPassing(error)) this.#state.parts.probe.fullDiskRefusals++
+      throw error
+    }
   }
 
   /** First offset of the oldest open transaction. */

@@ -1,6 +1,6 @@
 /**
- * Room kept on a device for what must go on when it is full: the note that a topic is deleted needs
- * a few bytes before it frees many. Pieces of a file system's blocks lie in a directory; one is
+ * Room kept on a device for what must go on when it is full: the note that a topic is deleted, or
+ * the checkpoint that lets segments go, needs a few bytes before it frees many. Pieces of a file system's blocks lie in a directory; one is
  * given up for each write that met a full device, and made again when there is room.
  *
  * Invariants: giving up is synchronous, so that nobody else takes the room before the write is
@@ -17,8 +17,11 @@ export interface ReserveOptions {
   readonly disk: Disk
   readonly clock: Clock
   readonly logger: Logger
-  /** Its own. */
   readonly directory: string
+  /** Of the names of its files, where the directory is not its own. */
+  readonly prefix?: string
+  /** How many pieces; `RESERVE_PIECES` when absent. */
+  readonly pieces?: number
 }
 
 export const RESERVE_PIECES = 8
@@ -32,6 +35,8 @@ const SPARE_BYTES = 4 * RESERVE_PIECES * RESERVE_PIECE_BYTES
 
 export class Reserve {
   readonly #options: ReserveOptions
+  readonly #prefix: string
+  readonly #most: number
   readonly #pieces: string[] = []
   /** A file without content. */
   #empty: string | undefined
@@ -42,14 +47,18 @@ export class Reserve {
   /** What a process before this one left is there. */
   constructor(options: ReserveOptions) {
     this.#options = options
+    this.#prefix = options.prefix ?? ''
+    this.#most = options.pieces ?? RESERVE_PIECES
     const { disk, directory } = options
     this.#attempt('looked at', () => {
       if (!disk.exists(directory)) return
-      for (const { name } of disk.list(directory)) {
+      for (const { name, isDirectory } of disk.list(directory)) {
+        if (isDirectory || !name.startsWith(this.#prefix)) continue
         const path = `${directory}/${name}`
         const size = disk.sizeOf(path)
         if (size === 0) this.#empty = path
-        else if (size === RESERVE_PIECE_BYTES && name !== EMPTY) this.#pieces.push(path)
+        else if (size === RESERVE_PIECE_BYTES && name !== this.#prefix + EMPTY)
+          this.#pieces.push(path)
       }
     })
     this.#fillLater(FIRST_FILL_MS)
@@ -69,7 +78,10 @@ export class Reserve {
       this.#pieces.pop()
       this.#empty = piece
       const left = this.#pieces.length
-      this.#options.logger.warn('A full disk: room that was kept for metadata is used.', { left })
+      this.#options.logger.warn('A full disk: room that was kept is used.', {
+        directory: this.#options.directory,
+        left,
+      })
     })
   }
 
@@ -81,15 +93,16 @@ export class Reserve {
   }
 
   async #fill(): Promise<void> {
-    if (this.#pieces.length === RESERVE_PIECES && this.#empty !== undefined) return
+    if (this.#pieces.length >= this.#most && this.#empty !== undefined) return
     const { disk, directory } = this.#options
     try {
       const { freeBytes } = await disk.space(parentOf(directory))
       if (freeBytes < SPARE_BYTES || this.#isClosed) return
       disk.makeDirectory(directory)
-      for (let i = 0; i < RESERVE_PIECES; i++) await this.#make(`${directory}/piece-${i}`)
+      const start = `${directory}/${this.#prefix}`
+      for (let i = 0; i < this.#most; i++) await this.#make(`${start}piece-${i}`)
       if (this.#isClosed || this.#empty !== undefined) return
-      await this.#makeEmpty(`${directory}/${EMPTY}`)
+      await this.#makeEmpty(start + EMPTY)
     } catch (error) {
       this.#say('filled', error)
     }
@@ -104,7 +117,7 @@ export class Reserve {
       file.write(PIECE, 0, PIECE.length, 0)
       await file.sync()
       if (file.size() === RESERVE_PIECE_BYTES) this.#pieces.push(path)
-      assert(this.#pieces.length <= RESERVE_PIECES, 'a piece is made once')
+      assert(this.#pieces.length <= this.#most, 'a piece is made once')
     } catch (error) {
       await file.truncate(0)
       throw error

@@ -121,10 +121,10 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const directories: LogDirectory[] = []
     try {
       for (const path of options.directories) {
-        directories.push(await LogDirectory.claim(path, options.parts.disk))
+        directories.push(await LogDirectory.claim(path, options.parts))
       }
     } catch (error) {
-      for (const directory of directories) directory.release()
+      for (const directory of directories) await directory.release()
       throw error
     }
     const store = new LogStore(options, directories)
@@ -419,7 +419,9 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
 
   /** Writes the checkpoints that changed. Rejects with StorageError. */
   async checkpoint(): Promise<void> {
-    await this.#eachLog((log) => log.checkpoint())
+    await this.#eachLog((log) => {
+      return this.#placeOf(log.directory).parent.withRoom(() => log.checkpoint())
+    })
     await Promise.all(this.#directories.map((directory) => this.#save(directory)))
   }
 
@@ -460,7 +462,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     if (!isOurs()) return false
     const { logStarts } = parent
     if ((logStarts.get(name) ?? 0) < offset) logStarts.set(name, offset)
-    await logStarts.save()
+    await parent.withRoom(() => logStarts.save())
     return isOurs() && (logStarts.get(name) ?? 0) >= offset
   }
 
@@ -514,7 +516,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     await this.checkpoint()
     for (const directory of this.#directories) {
       if (isClean) await directory.markClean()
-      directory.release()
+      await directory.release()
     }
   }
 }

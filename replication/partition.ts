@@ -543,8 +543,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
         if (!this.queued) this.#parts.turn.stores(this)
       },
       (error: unknown) => {
-        this.#isSavingStart = false // the checkpoints are written again in a while
+        this.#isSavingStart = false
         if (!(error instanceof StorageError)) throw error
+        this.#deletions.failAll(KAFKA_STORAGE_ERROR) // a full disk: once more, when there is room
       },
     )
   }
