@@ -10,7 +10,7 @@ import type { Disk, DiskFile } from '../../base/disk.ts'
 import { CorruptionError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { CONTROL_SNAPSHOT_FOOTER, CONTROL_SNAPSHOT_HEADER } from '../../log/format.ts'
-import { decodeBatch, readBatchHeader } from '../../log/records.ts'
+import { decodeBatch, readBatchHeader, verifyBatch } from '../../log/records.ts'
 import type { Membership, SnapshotId } from '../../raft/messages.ts'
 import type { Snapshot } from '../../raft/storage.ts'
 import { readControlRecord } from './control-records.ts'
@@ -36,7 +36,9 @@ export function readCheckpoint(path: string, bytes: Buffer): LoadedCheckpoint {
   let isBegun = false
   let isEnded = false
   for (let at = 0; at < bytes.length; ) {
-    const { sizeBytes, isControl } = readBatchHeader(bytes, at)
+    const sizeBytes = verifyBatch(bytes, at, bytes.length)
+    if (sizeBytes === 0) throw new CorruptionError(path, 'it is cut off')
+    const { isControl } = readBatchHeader(bytes, at)
     if (isEnded) throw new CorruptionError(path, 'it goes on behind its end')
     for (const { key, value } of decodeBatch(bytes, at, at + sizeBytes)) {
       if (!isControl) {
