@@ -103,11 +103,12 @@ const trim = (offset: number, outcome: 'ok' | 'unknown' = 'ok'): Entry => ({
   outcome,
 })
 
-const replica = (node: number, crcs: readonly number[]): Entry => ({
+const replica = (node: number, crcs: readonly number[], logStartOffset = 0): Entry => ({
   op: 'replica',
   topic: 't',
   partition: 0,
   node,
+  logStartOffset,
   highWatermark: crcs.length,
   batches: crcs.map((crc, offset) => [offset, offset, crc] as const),
 })
@@ -236,6 +237,7 @@ function sound(): Entry[] {
     leader(2, 8),
     replica(1, [11, 12]),
     replica(2, [11, 12, 13]),
+    replica(3, [10, 12], 1),
     admin({ action: 'create', partitions: 3 }),
     admin({ action: 'grow', partitions: 4, outcome: 'unknown' }),
     admin({ action: 'read', partitions: 3 }),

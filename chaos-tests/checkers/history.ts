@@ -172,6 +172,8 @@ export interface Replica {
   readonly topic: string
   readonly partition: number
   readonly node: number
+  /** What lies below it is deleted, though its file may still be there. */
+  readonly logStartOffset: number
   readonly highWatermark: number
   readonly batches: readonly (readonly [baseOffset: number, lastOffset: number, crc: number])[]
 }

@@ -13,8 +13,9 @@ export function divergedReplicas(history: History): Violation[] {
   for (const [name, replicas] of partitions) {
     const [first, ...others] = replicas
     for (const other of others) {
+      const start = Math.max(first!.logStartOffset, other.logStartOffset)
       const end = Math.min(first!.highWatermark, other.highWatermark)
-      const difference = firstDifference(below(first!, end), below(other, end))
+      const difference = firstDifference(within(first!, start, end), within(other, start, end))
       if (difference === undefined) continue
       const message = `${name}: nodes ${first!.node} and ${other.node} differ below ${end}: ${difference}`
       violations.push({ checker: 'replica-divergence', message })
@@ -25,15 +26,12 @@ export function divergedReplicas(history: History): Violation[] {
 
 type Batch = Replica['batches'][number]
 
-function below(replica: Replica, end: number): Batch[] {
-  return replica.batches.filter(([, lastOffset]) => lastOffset < end)
+/** Logs may begin at different offsets; from the later start on they are the same. */
+function within(replica: Replica, start: number, end: number): Batch[] {
+  return replica.batches.filter(([, lastOffset]) => lastOffset >= start && lastOffset < end)
 }
 
-/** Logs may begin at different offsets; from the later start on they are the same. */
-function firstDifference(a: Batch[], b: Batch[]): string | undefined {
-  const start = Math.max(a[0]?.[0] ?? 0, b[0]?.[0] ?? 0)
-  const left = a.filter(([base]) => base >= start)
-  const right = b.filter(([base]) => base >= start)
+function firstDifference(left: Batch[], right: Batch[]): string | undefined {
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const [one, other] = [left[i], right[i]]
     if (one?.join() !== other?.join()) {

@@ -221,12 +221,14 @@ class SimRun {
   /** What each node has of each partition, for a comparison. */
   #noteReplicas(): void {
     for (const { id, host, running } of this.#cluster.running) {
-      for (const { topic, index: partition, highWatermark } of running!.partitions.all()) {
+      for (const one of running!.partitions.all()) {
+        const { topic, index: partition, logStartOffset, highWatermark } = one
         if (!this.#plan.topics.some(({ name }) => name === topic)) continue
         const batches = segmentsOf(host.disk, topic, partition).flatMap((path) => {
           return batchesOf(host.disk.readFile(path))
         })
-        this.#recorder.add({ op: 'replica', topic, partition, node: id, highWatermark, batches })
+        const ends = { logStartOffset, highWatermark }
+        this.#recorder.add({ op: 'replica', topic, partition, node: id, ...ends, batches })
       }
     }
   }
