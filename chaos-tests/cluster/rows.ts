@@ -22,10 +22,14 @@ export interface Sum {
   faults: number
 }
 
-/** Resolves when all have ended, the failed ones too. */
+/** Resolves when all have ended, the failed ones too. After SIGINT or SIGTERM none begins. */
 export async function playRow({ runs, atOnce, program, print }: RowOptions): Promise<Sum> {
   const sum: Sum = { passed: 0, failed: 0, records: 0, faults: 0 }
   let next = 0
+  const end = () => {
+    next = runs.length
+  }
+  process.on('SIGINT', end).on('SIGTERM', end)
   const playSome = async () => {
     for (let at = next++; at < runs.length; at = next++) {
       const { words, folder } = runs[at]!
@@ -38,6 +42,7 @@ export async function playRow({ runs, atOnce, program, print }: RowOptions): Pro
     }
   }
   await Promise.all(Array.from({ length: atOnce }, playSome))
+  process.off('SIGINT', end).off('SIGTERM', end)
   return sum
 }
 
