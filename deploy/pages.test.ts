@@ -1,6 +1,6 @@
 /** Pages, copies and files that are made from something else are what it says now. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { registry } from '../kafka/api/registry.ts'
 import { planNodes } from '../node/cli/dev-node.ts'
@@ -41,13 +41,19 @@ describe('deploy/pages', () => {
   })
 
   it('links of pages lead to files and headings that are there', () => {
-    const pages = ['docs/operating.md', 'docs/metrics.md', 'docs/comparison.md', 'deploy/README.md']
-    for (const page of [...pages, 'deploy/local/README.md']) {
+    const docs = readdirSync(`${ROOT}docs`).filter((name) => name.endsWith('.md'))
+    const parts = ['', 'deploy/', 'deploy/grafana/', 'deploy/local/', 'deploy/prometheus/']
+    const pages = [
+      ...docs.map((name) => `docs/${name}`),
+      ...parts.map((part) => `${part}README.md`),
+    ]
+    for (const page of [...pages, 'CONTRIBUTING.md']) {
       const folder = page.slice(0, page.lastIndexOf('/') + 1)
       for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
         const [path, anchor] = target!.split('#')
-        const text = path === '' ? read(page) : read(`${folder}${path}`)
-        if (anchor !== undefined) assert.ok(anchorsOf(text).has(anchor), `${page}: ${target}`)
+        const file = path === '' ? page : `${folder}${path}`
+        assert.ok(existsSync(`${ROOT}${file}`), `${page}: ${target}`)
+        if (anchor !== undefined) assert.ok(anchorsOf(read(file)).has(anchor), `${page}: ${target}`)
       }
     }
   })

@@ -1,6 +1,6 @@
 /** One node of `odradek dev`: its ports, its settings file, its process. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../base/errors.ts'
@@ -31,6 +31,21 @@ export function planNodes(root: string, count: number, firstPort: number): reado
       httpPort: port + HTTP_PORT_OFFSET,
     }
   })
+}
+
+/**
+ * Throws UserError when `root` has records of a cluster with another number of nodes: fewer would
+ * wait for a majority, and more would follow without a vote.
+ */
+export function expectNodes(root: string, count: number): void {
+  if (!existsSync(root)) return
+  const names = readdirSync(root)
+  const held = names.filter((name) => /^node-\d\.properties$/.test(name)).length
+  const hasRecords = names.some((name) => existsSync(join(root, name, 'meta.properties')))
+  if (!hasRecords || held === 0 || held === count) return
+  const nodes = held === 1 ? '1 node' : `${held} nodes`
+  const instead = `run it with --nodes ${held}, or name another directory with --data`
+  throw new UserError(`${root} has a cluster of ${nodes}: ${instead}`)
 }
 
 export interface NodeEnd {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
-import { DevNode, planNodes } from './dev-node.ts'
+import { DevNode, expectNodes, planNodes } from './dev-node.ts'
 import { print, say } from './output.ts'
 import { wholeNumber } from './session.ts'
 import { splitFlags } from './start.ts'
@@ -40,6 +40,7 @@ async function dev(options: DevOptions): Promise<void> {
   }
   splitFlags(options.set ?? [])
   const root = options.ephemeral === true ? mkdtempSync(join(tmpdir(), 'odradek-')) : options.data
+  expectNodes(root, count)
   const plans = planNodes(root, count, wholeNumber(options.port, '--port'))
   const nodes = plans.map((plan) => new DevNode(root, plan, plans, options.set ?? []))
   const isStopping = forwardSignals(nodes)
