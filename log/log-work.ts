@@ -134,7 +134,11 @@ export class LogWork {
         this.#isEndChanging = false
       }
     })
-    repair.catch((error: unknown) => this.onWriteError(error))
+    repair.catch((error: unknown) => {
+      // Not again at once, which would be for ever: the next append asks for it.
+      if (isPassing(error)) this.#state.parts.probe.fullDiskRefusals++
+      else this.#fail(error)
+    })
   }
 
   #exclusively<T>(run: () => Promise<T>): Promise<T> {

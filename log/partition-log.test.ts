@@ -210,6 +210,32 @@ describe('log/partition-log', () => {
     bench.compare()
   })
 
+  it('leaves a repair that is refused to the next append', async () => {
+    const bench = new Bench(4)
+    await bench.open()
+    assert.equal(bench.append(3), 0)
+    bench.log.write()
+    let repairs = 0
+    bench.disk.fault = (operation) => {
+      if (operation === 'write') return 'ENOSPC'
+      return operation === 'truncate' && ++repairs < 1000 ? 'EMFILE' : undefined
+    }
+    assert.equal(bench.append(2), 0)
+    assert.throws(() => bench.log.write(), { code: 'ENOSPC' })
+    bench.values.length = bench.log.logEndOffset
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(repairs, 1)
+    assert.equal(bench.append(1), 56)
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(repairs, 2)
+    bench.disk.fault = () => undefined
+    assert.equal(bench.append(1), 56)
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(bench.append(1), 0)
+    bench.log.write()
+    bench.compare()
+  })
+
   it('takes no write after a failed sync', async () => {
     const bench = new Bench(3)
     await bench.open()

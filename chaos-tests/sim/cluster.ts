@@ -164,8 +164,12 @@ export class SimCluster {
     const boot = ++node.boots
     const startedMs = this.nowMs
     const isCurrent = () => node.boots === boot && node.host.isRunning
+    // Between two events, as every end: code that goes on after its process has ended would use
+    // the disk of the next one.
     const onFatal = (error: unknown) => {
-      if (isCurrent()) this.#crashed(node, error)
+      this.sim.scheduler.after(0, 'fatal', () => {
+        if (isCurrent()) this.#crashed(node, error)
+      })
     }
     const world = node.host.boot()
     Node.start(world, this.#settings(node), onFatal).then(
