@@ -46,6 +46,15 @@ class Bench {
     this.store.startMaintenance((log) => log.syncedOffset)
   }
 
+  /** A start that ends before it opens a log: a port is busy, say. */
+  async failToStart(): Promise<void> {
+    const { disk } = this
+    const clock = new SimClock(this.scheduler, { run: (act) => act() })
+    const parts = { disk, clock, random: this.#random, logger: SILENT, maybe: () => false }
+    const store = await this.complete(LogStore.open({ directories: [ROOT], parts }))
+    await this.complete(store.close())
+  }
+
   async restart(how: 'power loss' | 'process end' | 'stop'): Promise<void> {
     if (how === 'stop') await this.complete(this.store.close())
     else if (how === 'power loss') this.disk.powerLoss()
@@ -264,6 +273,26 @@ describe('log/store', () => {
     assert.equal(bench.log.segmentCount(), 2)
     await bench.scheduler.runFor(400_000)
     assert.equal(bench.log.segmentCount(), 2, 'an empty segment does not roll')
+    await bench.complete(bench.store.close())
+  })
+
+  it('checks logs after a crash also when the first start after it ended early', async () => {
+    const bench = new Bench(5, DEFAULT_LOG_CONFIG)
+    await bench.open()
+    await bench.create()
+    bench.append('k', 'v')
+    await bench.sync()
+    bench.disk.killProcess()
+    const isMarked = () => bench.disk.exists(`${ROOT}/.kafka_cleanshutdown`)
+    await bench.failToStart()
+    assert.equal(isMarked(), false)
+    await bench.open()
+    assert.equal(bench.store.probe.recoveredLogs, 1)
+    await bench.complete(bench.store.close())
+    await bench.failToStart()
+    assert.equal(isMarked(), true, 'a clean stop stays one')
+    await bench.open()
+    assert.equal(bench.store.probe.recoveredLogs, 0)
     await bench.complete(bench.store.close())
   })
 })

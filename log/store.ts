@@ -81,6 +81,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   #lastMaintenanceMs = 0
   /** Of writes to a full disk, when maintenance was last considered. */
   #refusals = 0
+  /** Those that were found. */
+  #areOpened = false
   #isClosed = false
 
   private constructor(options: StoreOptions, directories: readonly LogDirectory[]) {
@@ -146,6 +148,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const listed = this.listed()
     this.#forgetUnlisted(listed)
     await this.#openings.openAll(listed, configOf)
+    this.#areOpened = true
   }
 
   #forgetUnlisted(listed: readonly ListedLog[]): void {
@@ -515,7 +518,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     await Promise.all(Array.from({ length: CLOSE_PARALLEL }, worker))
     await this.checkpoint()
     for (const directory of this.#directories) {
-      if (isClean) await directory.markClean()
+      // Where nobody has looked, all is as the process before this one has left it.
+      if (isClean && (this.#areOpened || directory.isClean)) await directory.markClean()
       await directory.release()
     }
   }
