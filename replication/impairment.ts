@@ -2,7 +2,7 @@
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
-import { RepeatedLine } from './repeated-line.ts'
+import { RepeatedLine } from '../base/repeated-line.ts'
 
 /** Damage of which nobody knows where it begins. */
 export const UNKNOWN_OFFSET = -1

@@ -135,6 +135,7 @@ describe('chaos-tests/cluster: links that are half cut', function () {
         const isGood = terms.size <= ELECTIONS_MAX && stableAfterMs < STABLE_WITHIN_MS
         if (isGood) {
           assert.ok(acknowledged > 0, 'records were taken')
+          this.test!.title = `${name}: a stable leader (${told})`
           return
         }
         if (starvedMs < STARVED_MS) assert.fail(told)

@@ -526,6 +526,20 @@ describe('kafka/server/connection', () => {
     })
   })
 
+  describe('clients at the wrong node', () => {
+    it('are told so at once, and a line in ten seconds says who', () => {
+      fixture.data.topic('orders')!.partitions[0] = undefined
+      client.send(fetch, 12, fetchRequest(0))
+      client.send(fetch, 12, fetchRequest(0))
+      const lines = fixture.logger.lines.filter(({ message }) => /does not lead/.test(message))
+      assert.equal(lines.length, 1)
+      const { remote } = client.connection
+      const fields = { remote, apiKey: 1, error: 'NOT_LEADER_OR_FOLLOWER', leftOut: 0 }
+      assert.deepEqual(lines[0], { level: 'info', message: lines[0]!.message, fields })
+      assert.equal(fixture.server.probe.apis[1]!.errors.get(6), 2)
+    })
+  })
+
   describe('counters', () => {
     it('counts requests, errors, sizes, connections and client software', () => {
       const { probe } = fixture.server

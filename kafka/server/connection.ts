@@ -256,6 +256,8 @@ export class KafkaConnection
   }
 
   onDone(ticket: Ticket): void {
+    const { error, apiKey } = ticket
+    if (error !== 0) this.#parts.misdirected.look(error, apiKey, this.#connection.remote)
     this.#answers.onDone(ticket)
     if (!this.queued) this.#parts.turn.connections(this)
   }

@@ -19,6 +19,7 @@ import { DeadlineWheel } from './deadlines.ts'
 import { FetchHandler } from './fetch.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { BufferPool, MemoryAccountant } from './memory.ts'
+import { Misdirected } from './misdirected.ts'
 import { DEFAULT_SERVER_OPTIONS, type ServerOptions } from './options.ts'
 import type { ServerParts } from './parts.ts'
 import { ServerProbe } from './probe.ts'
@@ -93,6 +94,7 @@ export class KafkaServer {
       memory: this.memory,
       pool: this.pool,
       probe: this.probe,
+      misdirected: new Misdirected(clock, logger),
       produce: new ProduceHandler({ data, clock, writer: this.#writer, probe: this.probe }),
       fetch: new FetchHandler({
         data,

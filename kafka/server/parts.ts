@@ -6,6 +6,7 @@ import type { FrameHeader } from '../wire/frame.ts'
 import type { Reader } from '../wire/reader.ts'
 import type { FetchHandler } from './fetch.ts'
 import type { BufferPool, MemoryAccountant } from './memory.ts'
+import type { Misdirected } from './misdirected.ts'
 import type { ServerOptions } from './options.ts'
 import type { ServerProbe } from './probe.ts'
 import type { HotRequest, ProduceHandler } from './produce.ts'
@@ -19,6 +20,7 @@ export interface ServerParts {
   readonly memory: MemoryAccountant
   readonly pool: BufferPool
   readonly probe: ServerProbe
+  readonly misdirected: Misdirected
   readonly produce: ProduceHandler
   readonly fetch: FetchHandler
   readonly slow: SlowRequests

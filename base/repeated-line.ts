@@ -1,5 +1,5 @@
 /** A line of the log that could come with every request: one in ten seconds is written. */
-import type { Clock } from '../base/clock.ts'
+import type { Clock } from './clock.ts'
 
 const EVERY_MS = 10_000
 
@@ -7,7 +7,7 @@ export class RepeatedLine {
   #dueMs = Number.NEGATIVE_INFINITY
   #leftOut = 0
 
-  /** Calls `write` with the number of lines that were left out before this one, or leaves it out. */
+  /** Calls `write` with the number of lines left out before this one, or leaves this out. */
   say(clock: Clock, write: (leftOut: number) => void): void {
     const nowMs = clock.monotonicMs()
     if (nowMs < this.#dueMs) {

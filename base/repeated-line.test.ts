@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { SimClock } from '../base/sim/clock.ts'
-import { Scheduler } from '../base/sim/scheduler.ts'
 import { RepeatedLine } from './repeated-line.ts'
+import { SimClock } from './sim/clock.ts'
+import { Scheduler } from './sim/scheduler.ts'
 
-describe('replication/repeated-line', () => {
+describe('base/repeated-line', () => {
   it('writes one in ten seconds, and how many were left out', async () => {
     const scheduler = new Scheduler()
     const clock = new SimClock(scheduler)
