@@ -34,6 +34,7 @@ describe('proto/codecs', () => {
       wantsShutdown: false,
       offlineDirectoryIds: ['a', 'b'],
       loopProgress: 0,
+      wallClockMs: 0,
     }
     assert.deepEqual(sessionRequest.decode(sessionRequest.encode({ heartbeat })), {
       hello: null,

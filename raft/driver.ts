@@ -32,6 +32,7 @@ import { isEmpty, type Ready } from './ready.ts'
 import { RoundTrips } from './round-trips.ts'
 import { type RaftStorage, type Snapshot, StorageFull, type Vote } from './storage.ts'
 import type { RaftTransport } from './transport.ts'
+import { VotersLine } from './voters-line.ts'
 import { Waits } from './waits.ts'
 
 export { NotLeading, ProposalRefused } from './proposals.ts'
@@ -120,6 +121,7 @@ export class RaftDriver {
   #announced = { leads: false, term: -1, leaderId: NO_MEMBER_ID, leaderTerm: -1 }
   readonly #handovers = new Handovers()
   readonly #roundTrips: RoundTrips
+  readonly #votersLine: VotersLine
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -132,6 +134,7 @@ export class RaftDriver {
     this.#core = new RaftCore({ ...core, endings }, clock.monotonicMs())
     this.#waits = new Waits(clock)
     this.#roundTrips = new RoundTrips(this.probe)
+    this.#votersLine = new VotersLine(options, this.#core.state.log.membership)
     this.probe.snapshotSizeBytes = storage.snapshot?.sizeBytes ?? 0
   }
 
@@ -516,6 +519,7 @@ export class RaftDriver {
       onLeadership(true, term)
     }
     this.#handovers.settle(this.#core)
+    this.#votersLine.look(state.log.membership)
   }
 
   #arm(): void {

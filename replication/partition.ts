@@ -558,6 +558,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     assert(offset >= 0, 'an offset of the log')
     this.#parts.probe.truncations++
     if (offset < this.#highWatermark) this.#goBack(offset)
+    else if (offset < this.log.logEndOffset) {
+      this.#sayCut('The end of a log is cut: its leader has another history.', offset)
+    }
     await this.#whileCutting(async () => {
       await this.log.truncateTo(Math.max(offset, this.logStartOffset))
       // It may end before the offset, where the batch that holds it begins.
@@ -569,22 +572,25 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   async restartAt(offset: number): Promise<void> {
     assert(offset >= 0, 'an offset of the leader')
     this.#parts.probe.truncations++
+    this.#sayCut('A log begins anew where that of its leader starts: it ends before.', offset)
     await this.#whileCutting(() => this.log.truncateFullyAndStartAt(offset))
     this.#highWatermark = Math.max(this.#highWatermark, this.log.logStartOffset)
   }
 
   /** Only after an unclean election. */
   #goBack(offset: number): void {
-    this.#parts.logger.warn('Committed records are cut: the leader does not have them.', {
-      topic: this.topic,
-      partition: this.index,
-      highWatermark: this.#highWatermark,
-      offset,
-      leaderEpoch: this.leaderEpoch,
-    })
+    const { topic, index: partition, leaderEpoch } = this
+    const fields = { topic, partition, highWatermark: this.#highWatermark, offset, leaderEpoch }
+    this.#parts.logger.warn('Committed records are cut: the leader does not have them.', fields)
     assert(offset < this.#highWatermark, 'it goes back')
     this.#highWatermark = offset
     this.#following.lowerWatermark(offset)
+  }
+
+  #sayCut(message: string, offset: number): void {
+    const { topic, index: partition, leaderEpoch } = this
+    const { logEndOffset: endOffset } = this.log
+    this.#parts.logger.info(message, { topic, partition, endOffset, offset, leaderEpoch })
   }
 
   async #whileCutting(change: () => Promise<void>): Promise<void> {

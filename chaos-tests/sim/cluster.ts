@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly diskLatencyUs?: SimDisk['latencyUs']
   /** Beyond what a node of a test needs. */
   readonly settings: Readonly<Record<string, string>>
+  /** Of one node, in place of what it would have: asked at each start. */
+  readonly settingsOf?: (nodeId: number) => Readonly<Record<string, string>>
 }
 
 /** A process that ended by itself; never expected unless its disk was at fault. */
@@ -289,6 +291,7 @@ export class SimCluster {
         'log.dirs': DATA_DIRECTORY,
         'http.address': '',
         ...this.#options.settings,
+        ...this.#options.settingsOf?.(node.id),
       },
     })
   }

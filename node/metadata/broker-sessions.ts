@@ -110,6 +110,7 @@ export class BrokerSessions {
   }
 
   async register(request: BrokerRegistrationRequest): Promise<BrokerRegistrationResponse> {
+    const lost = lostDirectories(this.#image.brokers.get(request.brokerId), request)
     for (;;) {
       const step = await this.#parts.decisions.add((view) => {
         const before = view.image.brokers.get(request.brokerId)
@@ -118,7 +119,7 @@ export class BrokerSessions {
       })
       if (step.isUnfinished) continue
       const { response } = step
-      if (response.errorCode === NONE) this.#onRegistered(request, response)
+      if (response.errorCode === NONE) this.#onRegistered(request, response, lost)
       return response
     }
   }
@@ -263,7 +264,11 @@ export class BrokerSessions {
     return { slowestOffset, departedOffset: departure?.offset }
   }
 
-  #onRegistered(request: BrokerRegistrationRequest, response: BrokerRegistrationResponse): void {
+  #onRegistered(
+    request: BrokerRegistrationRequest,
+    response: BrokerRegistrationResponse,
+    lost: readonly string[],
+  ): void {
     const { brokerId: id } = request
     const epoch = response.brokerEpoch ?? -1
     // Another registration may have come while this one was on its way to the answer.
@@ -271,6 +276,12 @@ export class BrokerSessions {
       this.#liveness.registered({ id, epoch }, this.#nowMs())
     }
     this.#parts.logger.info('A broker is registered.', { broker: id, epoch, rack: request.rack })
+    if (lost.length > 0) {
+      this.#parts.logger.warn(
+        'A broker came back without directories that it had: what lay there is copied to it again.',
+        { broker: id, directories: lost },
+      )
+    }
     this.settle()
   }
 
@@ -285,4 +296,11 @@ export class BrokerSessions {
   #nowMs(): number {
     return this.#parts.clock.monotonicMs()
   }
+}
+
+function lostDirectories(
+  before: BrokerImage | undefined,
+  { logDirs }: BrokerRegistrationRequest,
+): string[] {
+  return (before?.logDirs ?? []).filter((id) => ![...logDirs].includes(id))
 }

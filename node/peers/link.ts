@@ -36,6 +36,8 @@ export interface LinkEvents {
    * newer one has answered. `isNews` is false when it is said again.
    */
   onDead(link: PeerLink, incarnationId: string | undefined, isNews: boolean): void
+  /** Two processes live under this id: one at its address, and one that has called. */
+  onTwin(link: PeerLink): void
   /** One of the two does not want the other, or nobody has answered for a while. */
   onFailing(link: PeerLink, error: RpcError): void
 }
@@ -135,8 +137,11 @@ export class PeerLink {
     return Math.min(sinceWordMs, nowMs - this.#downAtMs + silentBeforeMs)
   }
 
-  /** Somebody says that its process has ended, and here it still seems to live: ask. */
-  suspect(): void {
+  /**
+   * Somebody says that its process has ended, and here it still seems to live: ask. `callerId`: of
+   * another process that has called under this id; if the one that we know answers, there are two.
+   */
+  suspect(callerId?: string): void {
     if (!this.isUp) this.nudge()
     if (!this.isUp || this.#isClosed || this.#probe !== undefined) return
     const { clock, rpc, self } = this.#parts
@@ -162,6 +167,7 @@ export class PeerLink {
       onGreeted: ({ incarnationId }) => {
         over()
         if (incarnationId !== this.remote?.incarnationId) this.#pulse?.cancel()
+        else if (callerId !== undefined && callerId !== incarnationId) this.#events.onTwin(this)
       },
     })
   }

@@ -21,6 +21,7 @@ import type { ControllerPort } from '../metadata/controller-port.ts'
 import type { MetadataImage } from '../metadata/image.ts'
 import type { MetadataQuorum } from '../metadata/quorum.ts'
 import { peerAddresses } from './addresses.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { Confirmation } from './confirmation.ts'
 import { ControllerClient } from './controller-client.ts'
 import { ForwardService, type OtherRequests } from './forward-service.ts'
@@ -157,6 +158,7 @@ export class Mesh {
       controller,
       isConfirmed: () => this.#confirmation.ask(),
       metadataOffset: () => quorum.nextOffset - 1,
+      clocks: new ClockWatch({ clock, logger }),
     })
     this.server.routeCall(CLUSTER_FORWARD, (request, identity) =>
       forwards.answer(request, identity),

@@ -428,6 +428,16 @@ function twinTests(scene: () => Scene): void {
     await stage.until(() => twin.logged(/two nodes have node.id=1/))
     assert.ok(first.logged(/two nodes have node.id=1/))
   })
+
+  it('tells the others that two processes of one id live', async () => {
+    const { stage } = scene()
+    const [first, second] = [scene().node(1), scene().node(2)]
+    const twin = await scene().add(new StageNode(stage, 1, { life: 2 }))
+    twin.peers.setNodes(new Map([[2, second.address]]))
+    await stage.until(() => second.logged(/not the one at .* called as node 1 too: change the/))
+    assert.equal(second.peers.isUp(1), true)
+    assert.deepEqual([first.dead, second.dead], [[], []])
+  })
 }
 
 /** Each connection proves who is at its ends. */

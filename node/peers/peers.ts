@@ -14,7 +14,7 @@ import {
 } from '../../base/rpc.ts'
 import { type RemoteNode, type SelfIdentity, voterDispute } from './hello.ts'
 import { type LinkEvents, type PeerAddress, PeerLink } from './link.ts'
-import { REFUSED, RefusalLog, UNREACHABLE } from './refusal-log.ts'
+import { REFUSED, RefusalLog, TWIN, UNREACHABLE } from './refusal-log.ts'
 import { RpcProbe } from './rpc-probe.ts'
 
 export interface PeersParts {
@@ -48,6 +48,7 @@ export class Peers {
   readonly #upListeners = new Set<(remote: RemoteNode) => void>()
   readonly #downListeners = new Set<(nodeId: number) => void>()
   readonly #refusals: RefusalLog
+  readonly #twins: RefusalLog
   readonly #events: LinkEvents
   #lastLeaderId = -1
   #isClosed = false
@@ -55,6 +56,7 @@ export class Peers {
   constructor(parts: PeersParts) {
     this.#parts = parts
     this.#refusals = new RefusalLog(parts)
+    this.#twins = new RefusalLog(parts)
     this.#events = this.#listen()
   }
 
@@ -131,7 +133,7 @@ export class Peers {
   heardFrom({ nodeId, incarnationId }: RemoteNode): void {
     const link = this.#links.get(nodeId)
     if (link?.isUp !== true) link?.nudge()
-    else if (link.remote?.incarnationId !== incarnationId) link.suspect()
+    else if (link.remote?.incarnationId !== incarnationId) link.suspect(incarnationId)
   }
 
   /** A message came from this node, which `leads` the quorum as it says. */
@@ -221,6 +223,12 @@ export class Peers {
           logger.info('nothing listens yet where a node should be', { peer: link.nodeId })
         } else if (isNews) logger.warn('the process of a node has ended', { peer: link.nodeId })
         for (const run of [...this.#deathListeners]) run(link.nodeId, incarnationId)
+      },
+      onTwin: ({ nodeId, address: { host, port } }) => {
+        const reason =
+          `a process that is not the one at ${host}:${port} called as node ${nodeId} too: ` +
+          'change the node.id of one of them'
+        this.#twins.say(nodeId, { message: TWIN, reason, address: `${host}:${port}` })
       },
       onFailing: (link, { code, message: reason }) => {
         const { host, port } = link.address

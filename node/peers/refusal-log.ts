@@ -13,6 +13,7 @@ export interface News {
 
 export const REFUSED = 'a node was refused'
 export const UNREACHABLE = 'a node can not be reached'
+export const TWIN = 'a node runs twice'
 
 export class RefusalLog {
   readonly #clock: Clock

@@ -13,6 +13,7 @@ import { ProtocolError, sessionRequest, sessionResponse } from '../../proto/code
 import type { Heartbeat, HeartbeatAnswer } from '../../proto/generated/messages.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { NotLeaderError } from '../metadata/quorum.ts'
+import type { ClockWatch } from './clock-watch.ts'
 import type { RemoteNode } from './hello.ts'
 
 export interface SessionServiceParts {
@@ -22,6 +23,7 @@ export interface SessionServiceParts {
   isConfirmed(): Promise<boolean>
   /** The last offset of the metadata log here, committed or not. */
   metadataOffset(): number
+  readonly clocks: ClockWatch
 }
 
 export class SessionService {
@@ -47,6 +49,7 @@ export class SessionService {
   async #answer(remote: RemoteNode, stream: RpcStream, heartbeat: Heartbeat): Promise<void> {
     const { sequence } = heartbeat
     let answer: HeartbeatAnswer
+    this.#parts.clocks.heard(remote.nodeId, heartbeat.wallClockMs)
     try {
       const request = heartbeatRequest(remote.nodeId, heartbeat)
       const response = await this.#parts.controller.heartbeat(request, heartbeat.loopProgress)

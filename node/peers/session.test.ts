@@ -6,6 +6,7 @@ import { CLUSTER_FORWARD, CLUSTER_SESSION } from '../../proto/methods.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { NotLeaderError } from '../metadata/quorum.ts'
 import { idOf } from '../metadata/testing.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { Confirmation } from './confirmation.ts'
 import { ControllerClient } from './controller-client.ts'
 import { ForwardService } from './forward-service.ts'
@@ -60,7 +61,14 @@ class Seat {
     })
     const forwards = new ForwardService({ ...parts, controller })
     const metadataOffset = () => this.quorum.nextOffset - 1
-    const sessions = new SessionService({ logger, controller, isConfirmed, metadataOffset })
+    const clocks = new ClockWatch({ clock, logger })
+    const sessions = new SessionService({
+      logger,
+      controller,
+      isConfirmed,
+      metadataOffset,
+      clocks,
+    })
     node.service.routeCall(CLUSTER_FORWARD, (request) => forwards.answer(request))
     node.service.routeStream(CLUSTER_SESSION, (remote, stream) => sessions.accept(remote, stream))
   }

@@ -68,6 +68,8 @@ const REGISTER_AGAIN_AFTER_MS = 50
 const UNANSWERED_MAX = 20
 const UNANSWERED_FOR_MS_MAX = 2000
 const SESSION_TIMEOUT_MS = 1200
+/** A heartbeat that is so late is not the delay of a busy machine. */
+const STOOD_STILL_MS = 1000
 
 export class BrokerSession {
   brokerEpoch = -1
@@ -85,6 +87,8 @@ export class BrokerSession {
   /** Answers up to this heartbeat speak of an earlier registration. */
   #sequenceBefore = 0
   #timer: Timer | undefined
+  /** Of the next heartbeat. */
+  #dueMs = Number.POSITIVE_INFINITY
   #line: Line | undefined
 
   constructor(parts: BrokerSessionParts) {
@@ -192,6 +196,7 @@ export class BrokerSession {
   #beat(): void {
     if (this.#isClosed) return
     const { clock, quorum, self } = this.#parts
+    this.#sayPause(clock.monotonicMs() - this.#dueMs)
     const { leaderId } = quorum
     let isSent = false
     if (!this.#isRegistering && this.brokerEpoch >= 0) {
@@ -200,7 +205,15 @@ export class BrokerSession {
     }
     const isUrgent = !isSent || this.isFenced || this.#wantsShutdown
     const afterMs = isUrgent ? HURRY_MS : this.#parts.heartbeatMs
+    this.#dueMs = clock.monotonicMs() + afterMs
     this.#timer = clock.after(afterMs, () => this.#beat())
+  }
+
+  /** Others may lead by now what this node led before. */
+  #sayPause(lateMs: number): void {
+    if (lateMs < STOOD_STILL_MS) return
+    const message = 'This process stood still: it may have been replaced meanwhile.'
+    this.#parts.logger.warn(message, { forMs: Math.round(lateMs) })
   }
 
   #beatHere(): boolean {
@@ -244,6 +257,7 @@ export class BrokerSession {
       wantsShutdown: this.#wantsShutdown,
       offlineDirectoryIds: this.#parts.offlineDirectoryIds(),
       loopProgress: sequence,
+      wallClockMs: this.#parts.clock.nowMs(),
     }
   }
 

@@ -157,6 +157,7 @@ export interface Heartbeat {
   readonly wantsShutdown: boolean
   readonly offlineDirectoryIds: readonly string[]
   readonly loopProgress: number
+  readonly wallClockMs: number
 }
 
 export interface HeartbeatAnswer {
