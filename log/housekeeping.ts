@@ -201,6 +201,7 @@ export class Housekeeping {
       })
     })
     this.#removals ??= new Map()
+    this.#removals.get(path)?.cancel() // the name was used before, for a file that this one replaced
     this.#removals.set(path, timer)
   }
 

@@ -25,6 +25,7 @@ class Bench {
   readonly disk: SimDisk
   readonly config: LogConfig
   store!: LogStore
+  clock!: SimClock
   #process = 0
   readonly #random: SimRandom
 
@@ -38,8 +39,8 @@ class Bench {
   async open(): Promise<void> {
     const process = ++this.#process
     const life = { run: (act: () => void) => (process === this.#process ? act() : undefined) }
-    const clock = new SimClock(this.scheduler, life)
-    const { disk } = this
+    this.clock = new SimClock(this.scheduler, life)
+    const { disk, clock } = this
     const parts = { disk, clock, random: this.#random, logger: SILENT, maybe: () => false }
     this.store = await this.complete(LogStore.open({ directories: [ROOT], parts }))
     await this.complete(this.store.openLogs(() => this.config))
@@ -156,6 +157,22 @@ describe('log/store', () => {
       assert.equal(bench.disk.readFile(path).toString(), cleaned)
     }
     await bench.complete(bench.store.close())
+  })
+
+  it('forgets at its end what was to be removed later, also where a name was used twice', async () => {
+    const bench = await filled(6)
+    await bench.scheduler.runFor(20_000)
+    for (let i = 0; i < 100; i++) bench.append(`k${i % 5}`, `w${i}`)
+    await bench.sync()
+    await bench.scheduler.runFor(20_000)
+    assert.equal(bench.store.probe.cleanings, 2)
+    const names = bench.disk.list(`${ROOT}/t-0`).map(({ name }) => name)
+    assert.ok(
+      names.some((name) => /deleted$/.test(name)),
+      'not removed yet',
+    )
+    await bench.complete(bench.store.close())
+    assert.equal(bench.clock.pendingTimers, 0)
   })
 
   it('has every newest record after a power loss at any moment of a compaction', async () => {
