@@ -228,12 +228,13 @@ export class RaftCore {
   /** A leader of the past steps down when it hears of the present. */
   #answerOld(message: Message): void {
     if (!isLeaderMessage(message)) return
-    const { log, loopProgress } = this.state
+    const { log, loopProgress, storage } = this.state
     const body: MessageBody = {
       type: 'heartbeat-response',
       round: 0,
       endOffset: log.endOffset,
       progress: loopProgress,
+      hasRoom: storage.hasRoom,
     }
     this.state.send(message.from, body)
   }

@@ -60,7 +60,7 @@ export class Follower {
   }
 
   heartbeat(message: HeartbeatMessage): void {
-    const { log, leaderId, loopProgress } = this.#state
+    const { log, leaderId, loopProgress, storage } = this.#state
     // What the leader says here was acknowledged by this very log, so it is the same as his.
     this.#verifiedEnd = Math.max(this.#verifiedEnd, Math.min(message.commit, log.endOffset))
     this.#leaderCommit = Math.max(this.#leaderCommit, message.commit)
@@ -69,6 +69,7 @@ export class Follower {
       round: message.round,
       endOffset: log.endOffset,
       progress: loopProgress,
+      hasRoom: storage.hasRoom,
     })
   }
 

@@ -27,6 +27,9 @@ import { Reads } from './reads.ts'
 import { Sender } from './sender.ts'
 import type { RaftState } from './state.ts'
 
+/** A leader whose disk is full waits so many of the longest timeouts between offers to others. */
+const OFFER_AGAIN_TIMEOUTS = 5
+
 export type ProposalFault = 'too-large' | 'too-many' | 'transfer' | 'not-established'
 
 interface Uncommitted {
@@ -163,7 +166,23 @@ export class Leader {
     while ((this.#uncommitted.at(-1)?.endOffset ?? -1) > log.endOffset) {
       this.#uncommittedBytes -= this.#uncommitted.pop()!.bytes
     }
-    return log.endOffset >= this.#termEnd
+    if (log.endOffset < this.#termEnd) return false
+    this.#offer()
+    return true
+  }
+
+  /**
+   * Somebody with room should lead: nothing can be agreed on here. Who has none would resign at its
+   * first entry, so where all disks are full this member goes on, for the sake of reads and leases.
+   */
+  #offer(): void {
+    const { nowMs, timing } = this.#state
+    if (this.transferTo !== NO_MEMBER_ID || nowMs < this.#state.offerAgainMs) return
+    const best = this.#bestVoter((progress) => progress.hasRoom)
+    if (best === undefined) return
+    this.#state.offerAgainMs = nowMs + OFFER_AGAIN_TIMEOUTS * timing.electionTimeoutMaxMs
+    const fault = this.transfer(best.nodeId)
+    assert(fault === undefined, 'a voter can take over')
   }
 
   step(message: Message): void {
@@ -302,11 +321,12 @@ export class Leader {
     return this.#mustResign
   }
 
-  #bestVoter(): Progress | undefined {
+  #bestVoter(isFit: (progress: Progress) => boolean = () => true): Progress | undefined {
     const { membership } = this.#state.log
     let best: Progress | undefined
     for (const progress of this.sender.values()) {
       if (!isVoter(membership, progress.member) || progress.directoryId === '') continue
+      if (!isFit(progress)) continue
       if (best === undefined || progress.match > best.match) best = progress
     }
     return best

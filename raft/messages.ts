@@ -117,6 +117,8 @@ export interface HeartbeatResponseMessage extends Addressed {
   /** End of the sender's log. */
   readonly endOffset: number
   readonly progress: number
+  /** Its log would take an entry. */
+  readonly hasRoom: boolean
 }
 
 /** A part of a snapshot. */

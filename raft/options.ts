@@ -79,7 +79,7 @@ export interface RaftOptions {
   readonly codec: EntryCodec
   readonly storage: Pick<
     RaftStorage,
-    'state' | 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes'
+    'state' | 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes' | 'hasRoom'
   >
   readonly timing: RaftTiming
   /** Where the core counts them. */

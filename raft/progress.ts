@@ -37,6 +37,8 @@ export class Progress {
   round = 0
   /** Its event loop, as it says. */
   loopProgress = 0
+  /** Its log would take an entry, as it says. */
+  hasRoom = false
   readonly #sent: Sent[] = []
   #sentBytes = 0
   #matchAtHeartbeat = -1

@@ -406,14 +406,66 @@ describe('raft/replication: a full disk', () => {
     assert.deepEqual(group.get(3).applied, ['a'])
   })
 
+  it('of the leader makes it hand over to a member with room', () => {
+    const group = new Group({ voters: [1, 2, 3] })
+    group.elect(1)
+    group.get(2).setFull(true)
+    group.elapse(500)
+    group.get(1).setFull(true)
+    group.propose(1, 'a')
+    group.elapse(500)
+    assert.equal(group.leader().id, 3)
+    assert.equal(group.propose(3, 'b'), 'not-established', 'a majority is full')
+    group.get(2).setFull(false)
+    group.elapse(1000)
+    group.propose(3, 'b')
+    group.elapse(500)
+    assert.deepEqual(group.get(3).applied, ['b'])
+    assert.equal(group.leader().id, 3)
+  })
+
+  it('of the leader and all others leaves it in its place', () => {
+    const group = new Group({ voters: [1, 2, 3] })
+    group.elect(1)
+    for (const id of [1, 2, 3]) group.get(id).setFull(true)
+    group.elapse(500)
+    const { term } = group.leader().core.state
+    for (let i = 0; i < 20; i++) {
+      group.propose(1, `a${i}`)
+      group.elapse(500)
+    }
+    assert.equal(group.leader().id, 1)
+    assert.equal(group.leader().core.state.term, term)
+  })
+
+  it('of the leader is offered to others now and then, not at each refusal', () => {
+    const group = new Group({ voters: [1, 2, 3] })
+    group.elect(1)
+    group.elapse(500)
+    group.get(1).setFull(true)
+    // Whoever is asked does not hear of it.
+    let asked = 0
+    for (let i = 0; i < 40; i++) {
+      group.propose(1, `a${i}`)
+      const kept = group.network.filter(({ type }) => type !== 'timeout-now')
+      asked += group.network.length - kept.length
+      group.network = kept
+      group.elapse(100)
+    }
+    assert.equal(group.leader().id, 1)
+    assert.equal(asked, 1)
+  })
+
   it('of the leader refuses proposals, and it goes on', () => {
     const group = new Group({ voters: [1, 2, 3] })
     group.elect(1)
+    for (const id of [2, 3]) group.get(id).setFull(true)
+    group.elapse(500)
     group.get(1).setFull(true)
     group.propose(1, 'a')
     group.propose(1, 'b')
     assert.equal(group.get(1).core.state.log.endOffset, 1)
-    group.get(1).setFull(false)
+    for (const id of [1, 2, 3]) group.get(id).setFull(false)
     group.propose(1, 'c')
     group.deliver()
     for (const { applied } of group.members.values()) assert.deepEqual(applied, ['c'])

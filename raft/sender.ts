@@ -106,6 +106,7 @@ export class Sender {
     const { log, nowMs } = this.#state
     progress.round = Math.max(progress.round, response.round)
     progress.loopProgress = response.progress
+    progress.hasRoom = response.hasRoom
     if (response.endOffset < progress.match) {
       progress.restart(progress.directoryId, response.endOffset)
       return false

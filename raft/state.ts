@@ -11,7 +11,7 @@ import { EntryLog } from './entries.ts'
 import { type Member, type Membership, type Message, NO_MEMBER_ID } from './messages.ts'
 import type { EntryCodec, RaftOptions, RaftTiming } from './options.ts'
 import { isListed, isVoter, voterIds } from './quorum.ts'
-import type { RaftStorage, Vote } from './storage.ts'
+import type { Vote } from './storage.ts'
 
 type WithoutAddress<M> = M extends Message ? Omit<M, 'from' | 'directoryId' | 'to' | 'term'> : never
 /** A message without what `send` fills in. */
@@ -28,7 +28,7 @@ export class RaftState {
   readonly timing: RaftTiming
   readonly codec: EntryCodec
   readonly random: Random
-  readonly storage: Pick<RaftStorage, 'read' | 'readSnapshot' | 'snapshot' | 'receivedBytes'>
+  readonly storage: RaftOptions['storage']
   readonly log: EntryLog
   nowMs: number
   term: number
@@ -42,6 +42,8 @@ export class RaftState {
   deadLeaderId = NO_MEMBER_ID
   deadTerm = -1
   deadUntilMs = -1
+  /** This member's disk is full, and leadership was offered to another: not again before. */
+  offerAgainMs = -1
   /** Grows while the event loop turns; goes out with heartbeats. */
   loopProgress = 0
   messages: Message[] = []

@@ -61,6 +61,8 @@ export interface RaftStorage {
    * Appends at the end. At return the entries are written, not yet durable. Throws StorageFull.
    */
   append(entries: readonly Entry[]): void
+  /** Another append is sure to find room: a member without it should not lead. */
+  readonly hasRoom: boolean
   /** Resolves with the position below which all is durable. */
   sync(): Promise<number>
   /** Cuts the log back, durably. */

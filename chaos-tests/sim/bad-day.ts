@@ -252,6 +252,12 @@ export class BadDay {
     await this.until(`${node.name} says ${pattern}`, isSaid)
   }
 
+  /** Makes `node` the controller. */
+  async giveControl(node: SimNode): Promise<void> {
+    await this.ask(this.cluster.controller()!.running!.quorum.transferLeadership(node.id))
+    await this.until('it is the controller', () => this.cluster.controller() === node)
+  }
+
   restart(node: SimNode): void {
     if (node.host.isRunning) this.cluster.kill(node)
     this.cluster.start(node)

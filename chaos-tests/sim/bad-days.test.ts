@@ -254,6 +254,20 @@ describe('chaos-tests/sim: bad days of disks and logs', () => {
     await day.says(node, /^warn Records were refused because the disk took no write: it is full/)
   })
 
+  day('a full disk of a leader, which is the controller: another leads both', async (day) => {
+    const { leader: node } = day
+    if (day.cluster.controller() !== node) await day.giveControl(node)
+    // The others have made a reserve for a full disk by then.
+    await day.runFor(2000)
+    node.host.disk.quotaBytes = 0
+    await day.until('another leads', () => day.leader !== node)
+    await day.says(node, /^warn Records were refused because the disk took no write: it is full/)
+    assert.notEqual(day.cluster.controller(), node)
+    await day.says(node, /^warn The disk of the metadata is full: nothing is appended/)
+    await day.goesOn()
+    day.cluster.restoreDisk(node)
+  })
+
   for (const who of ['follower', 'leader'] as const) {
     day(`a failing sync of a ${who}: it takes nothing until it is started anew`, async (day) => {
       const node = who === 'leader' ? day.leader : day.followers[0]!

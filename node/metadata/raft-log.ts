@@ -200,6 +200,11 @@ export class RaftLog implements RaftStorage {
     return this.#quorumState.save({ term, votedId, votedDirectoryId }, this.log.syncedOffset)
   }
 
+  /** What is kept for a full disk has not been used up. */
+  get hasRoom(): boolean {
+    return this.#reserve.pieceCount > 0
+  }
+
   append(entries: readonly Entry[]): void {
     const { log } = this
     assert(entries[0]?.baseOffset === log.logEndOffset, 'entries follow the log')

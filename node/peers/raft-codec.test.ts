@@ -38,7 +38,7 @@ const contents: Readonly<Record<MessageType, Record<string, fc.Arbitrary<unknown
   'vote-response': {
     isPreVote: fc.boolean(),
     isGranted: fc.boolean(),
-    refusal: fc.constantFrom('', 'lease', 'log', 'voted', 'term', 'stranger'),
+    refusal: fc.constantFrom('', 'lease', 'log', 'voted', 'term', 'stranger', 'mute'),
   },
   append: {
     prevEnd: position,
@@ -54,7 +54,12 @@ const contents: Readonly<Record<MessageType, Record<string, fc.Arbitrary<unknown
     hintTerm: position,
   },
   heartbeat: { commit: position, round: position, progress: position },
-  'heartbeat-response': { round: position, endOffset: position, progress: position },
+  'heartbeat-response': {
+    round: position,
+    endOffset: position,
+    progress: position,
+    hasRoom: fc.boolean(),
+  },
   snapshot: {
     snapshot,
     membership: record({ voters: members, outgoing: members }),

@@ -135,7 +135,8 @@ function restFromProto(message: RaftMessage, head: Head): Message {
   }
   if (heartbeatResponse) {
     const numbers = integers(heartbeatResponse, 'round', 'endOffset', 'progress')
-    return { type: 'heartbeat-response', ...head, ...numbers }
+    const { hasRoom } = heartbeatResponse
+    return { type: 'heartbeat-response', ...head, ...numbers, hasRoom }
   }
   if (snapshotResponse) {
     const snapshot = snapshotIdFrom(snapshotResponse.snapshot)

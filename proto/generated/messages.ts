@@ -96,6 +96,7 @@ export interface RaftHeartbeatResponse {
   readonly round: number
   readonly endOffset: number
   readonly progress: number
+  readonly hasRoom: boolean
 }
 
 export interface RaftSnapshotId {

@@ -95,6 +95,10 @@ export class MemoryStorage implements RaftStorage {
     this.vote = vote
   }
 
+  get hasRoom(): boolean {
+    return !this.isFull
+  }
+
   append(entries: readonly Entry[]): void {
     if (this.isFull) throw new StorageFull(this.endOffset)
     for (const entry of entries) {
