@@ -137,6 +137,28 @@ describe('node/metadata/meta-properties', () => {
     }
   })
 
+  it('is refused or read as it was, whatever several wrong bytes make of it', async () => {
+    const parts = fixture()
+    await join(parts, 1, '/a')
+    const whole = readMetaProperties(parts.disk, '/a')
+    const bytes = parts.disk.readFile('/a/meta.properties')
+    for (let round = 0; round < 3000; round++) {
+      const damaged = Buffer.from(bytes)
+      // The first line says that there is a checksum: it is hit every time.
+      damaged[parts.random.below(17)] = parts.random.below(256)
+      for (let more = parts.random.below(4); more > 0; more--) {
+        damaged[parts.random.below(damaged.length)] = parts.random.below(256)
+      }
+      await parts.disk.replaceFile('/a/meta.properties', damaged)
+      try {
+        assert.deepEqual(readMetaProperties(parts.disk, '/a'), whole, `round ${round}`)
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error
+        assert.ok(error instanceof UserError, `round ${round}: ${error}`)
+      }
+    }
+  })
+
   it("reads Kafka's own file, and says what is wrong with a bad one", async () => {
     const { disk, random } = fixture()
     disk.makeDirectory('/k')
@@ -154,6 +176,12 @@ describe('node/metadata/meta-properties', () => {
       ['node.id=1', 'node.id=x', /no number/],
       ['directory.id=aomOjkYeT2qNDiE53jFr2g\n', '', /has no directory.id/],
       ['aomOjkYeT2qNDiE53jFr2g', 'short', /directory.id that is no id/],
+      ['53jFr2g', '53jFr2h', /directory.id that is no id/],
+      ['cluster.id=MkU3OEVBNTcwNTJENDM2Qg\n', '', /has no cluster.id/],
+      ['MkU3OEVBNTcwNTJENDM2Qg', 'MkU3OEVBNTcwNTJENDM2Q', /cluster.id that is no id/],
+      ['MkU3OEVBNTcwNTJENDM2Qg', 'MkU3OEV!NTcwNTJENDM2Qg', /cluster.id that is no id/],
+      ['version=1', 'version=1\nrack=5', /a line that does not belong there: rack/],
+      ['#\n', '#0\n', /is damaged/],
     ]
     for (const [from, to, message] of cases) {
       await write(good.replace(from, to))

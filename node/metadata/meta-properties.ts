@@ -22,7 +22,8 @@ export const META_PROPERTIES = 'meta.properties'
 /** Kafka gives ids below this a meaning of their own. */
 const RESERVED_IDS = 100
 
-const UUID_LENGTH = 22
+/** 16 bytes in base64url without padding: the last character has four bits that are zero. */
+const UUID = /^[A-Za-z0-9_-]{21}[AQgw]$/
 
 /** A new id as Kafka makes them: 16 bytes, base64url without padding, never beginning with '-'. */
 export function newUuid(random: Random): string {
@@ -45,28 +46,50 @@ export function readMetaProperties(disk: Disk, directory: string): MetaPropertie
     throw new UserError(`${path} ${why}: use another directory, or restore the file`)
   }
   const text = disk.readFile(path).toString('utf8')
-  if (!isIntact(text)) refuse('is damaged, or was edited and still has the checksum in line 1')
+  const origin = originOf(text)
+  if (origin === 'nobody') refuse('is damaged, or was edited and still has the checksum in line 1')
   for (const { name, value } of parseProperties(text)) values.set(name, value)
   if (values.get('version') !== '1') refuse('is not of version 1')
   const nodeId = Number(values.get('node.id') ?? refuse('does not say which node.id it belongs to'))
   if (!Number.isInteger(nodeId) || nodeId < 0) refuse('has a node.id that is no number')
   const directoryId = values.get('directory.id') ?? refuse('has no directory.id')
-  if (directoryId.length !== UUID_LENGTH) refuse('has a directory.id that is no id')
-  return { clusterId: values.get('cluster.id'), nodeId, directoryId }
+  if (!UUID.test(directoryId)) refuse('has a directory.id that is no id')
+  const clusterId = values.get('cluster.id')
+  if (origin === 'kafka') {
+    const odd = [...values.keys()].find((name) => !NAMES.has(name))
+    if (odd !== undefined) refuse(`has a line that does not belong there: ${odd}`)
+    if (clusterId === undefined) refuse('has no cluster.id')
+    else if (!UUID.test(clusterId)) refuse('has a cluster.id that is no id')
+  }
+  return { clusterId, nodeId, directoryId }
 }
 
 /** A comment for Kafka. One changed character would make a directory another node's or cluster's. */
 const CHECKSUM = '#crc32c='
+/** In files of Kafka; older ones have the `broker.id` too. */
+const NAMES: ReadonlySet<string> = new Set([
+  'version',
+  'cluster.id',
+  'node.id',
+  'broker.id',
+  'directory.id',
+])
+/** Kafka's first line is an empty comment. Whoever edits a file may leave comments out. */
+const KAFKA_BEGINNING = /^(#\r?\n|[a-z])/
 
 function checksumOf(text: string): string {
   return crc32c(Buffer.from(text)).toString(16).padStart(8, '0')
 }
 
-/** Files of Kafka have no checksum, and are believed. */
-function isIntact(text: string): boolean {
-  if (!text.startsWith(CHECKSUM)) return true
+/**
+ * Who wrote it. Files of Kafka have no checksum and are believed as far as they can be, so ours must
+ * not be taken for one of them when its first line is damaged too.
+ */
+function originOf(text: string): 'odradek' | 'kafka' | 'nobody' {
+  if (!text.startsWith(CHECKSUM)) return KAFKA_BEGINNING.test(text) ? 'kafka' : 'nobody'
   const end = text.indexOf('\n')
-  return text.slice(CHECKSUM.length, end) === checksumOf(text.slice(end + 1))
+  const isIntact = text.slice(CHECKSUM.length, end) === checksumOf(text.slice(end + 1))
+  return isIntact ? 'odradek' : 'nobody'
 }
 
 async function write(disk: Disk, directory: string, meta: MetaProperties): Promise<void> {
