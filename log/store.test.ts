@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { SILENT } from '../base/logger.ts'
 import { SIM_EPOCH_MS, SimClock } from '../base/sim/clock.ts'
 import { SimDisk } from '../base/sim/disk.ts'
+import { SimLogger } from '../base/sim/logger.ts'
 import { SimRandom } from '../base/sim/random.ts'
 import { Scheduler } from '../base/sim/scheduler.ts'
 import { DEFAULT_LOG_CONFIG, type LogConfig } from './config.ts'
@@ -23,6 +23,7 @@ const COMPACTED: LogConfig = {
 class Bench {
   readonly scheduler = new Scheduler()
   readonly disk: SimDisk
+  readonly logger = new SimLogger()
   readonly config: LogConfig
   store!: LogStore
   clock!: SimClock
@@ -40,8 +41,8 @@ class Bench {
     const process = ++this.#process
     const life = { run: (act: () => void) => (process === this.#process ? act() : undefined) }
     this.clock = new SimClock(this.scheduler, life)
-    const { disk, clock } = this
-    const parts = { disk, clock, random: this.#random, logger: SILENT, maybe: () => false }
+    const { disk, clock, logger } = this
+    const parts = { disk, clock, random: this.#random, logger, maybe: () => false }
     this.store = await this.complete(LogStore.open({ directories: [ROOT], parts }))
     await this.complete(this.store.openLogs(() => this.config))
     this.store.startMaintenance((log) => log.syncedOffset)
@@ -49,9 +50,9 @@ class Bench {
 
   /** A start that ends before it opens a log: a port is busy, say. */
   async failToStart(): Promise<void> {
-    const { disk } = this
+    const { disk, logger } = this
     const clock = new SimClock(this.scheduler, { run: (act) => act() })
-    const parts = { disk, clock, random: this.#random, logger: SILENT, maybe: () => false }
+    const parts = { disk, clock, random: this.#random, logger, maybe: () => false }
     const store = await this.complete(LogStore.open({ directories: [ROOT], parts }))
     await this.complete(store.close())
   }
@@ -310,6 +311,33 @@ describe('log/store', () => {
     assert.equal(isMarked(), true, 'a clean stop stays one')
     await bench.open()
     assert.equal(bench.store.probe.recoveredLogs, 0)
+    await bench.complete(bench.store.close())
+  })
+
+  it('takes topic ids that a power loss has emptied for no damage, and says once how many', async () => {
+    const bench = new Bench(6, DEFAULT_LOG_CONFIG)
+    await bench.open()
+    for (const topic of ['empty', 'zeros', 'damaged', 'whole']) await bench.create(topic)
+    await bench.complete(bench.store.close())
+    const put = (topic: string, bytes: Buffer) =>
+      bench.complete(bench.disk.replaceFile(`${ROOT}/${topic}-0/partition.metadata`, bytes))
+    await put('empty', Buffer.alloc(0))
+    await put('zeros', Buffer.alloc(60))
+    await put('damaged', Buffer.from('version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\ncrc32c: 0\n'))
+    await bench.open()
+    const listed = bench.store.listed()
+    assert.deepEqual(
+      listed.filter(({ topicId }) => topicId !== undefined).map(({ topic }) => topic),
+      ['whole'],
+    )
+    assert.equal(bench.store.probe.damagedCheckpoints, 1)
+    const said = bench.logger.lines
+      .filter(({ message }) => /topic ids|id is damaged/.test(message))
+      .map(({ level, fields }) => [level, fields])
+    assert.deepEqual(said, [
+      ['error', { path: `${ROOT}/damaged-0/partition.metadata` }],
+      ['info', { partitions: 2 }],
+    ])
     await bench.complete(bench.store.close())
   })
 })

@@ -58,6 +58,8 @@ const CLOSE_PARALLEL = 32
 const UPKEEP_PARALLEL = 16
 const NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,10})$/
 const METADATA_TOPIC = '__cluster_metadata'
+/** A file whose name was durable and whose bytes were not: without any, or with zeros. */
+const NEVER_WRITTEN = /^\0*$/
 
 export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly probe = new LogProbe()
@@ -70,6 +72,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
   readonly #openings: Openings
   /** Said once, however often they are looked at. */
   readonly #damagedIds = new Set<string>()
+  /** Found and not said yet. */
+  #emptyIds = 0
   readonly #out: Removals
   readonly #flushes: FlushSchedule
   readonly #cleaning: Cleaning | undefined
@@ -214,6 +218,7 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
         found.push({ topic: match[1]!, partition: Number(match[2]), parent: path, topicId })
       }
     }
+    this.#sayEmptyIds()
     return found
   }
 
@@ -222,12 +227,23 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const path = `${directory}/${PARTITION_METADATA}`
     const text = readIfThere(disk, path)?.toString('utf8')
     const topicId = text === undefined ? undefined : parseTopicId(text)
-    if (text !== undefined && topicId === undefined && !this.#damagedIds.has(path)) {
-      this.#damagedIds.add(path)
-      this.probe.damagedCheckpoints++
-      logger.error('The topic of a log is not known: its id is damaged.', { path })
+    if (text === undefined || topicId !== undefined || this.#damagedIds.has(path)) return topicId
+    this.#damagedIds.add(path)
+    if (NEVER_WRITTEN.test(text)) {
+      this.#emptyIds++
+      return undefined
     }
-    return topicId
+    this.probe.damagedCheckpoints++
+    logger.error('The topic of a log is not known: its id is damaged.', { path })
+    return undefined
+  }
+
+  /** No damage: the id of a log that had no durable record yet is lost with the power. */
+  #sayEmptyIds(): void {
+    if (this.#emptyIds === 0) return
+    const message = 'Logs without their topic ids were found, as a power loss leaves new ones.'
+    this.#parts.logger.info(message, { partitions: this.#emptyIds })
+    this.#emptyIds = 0
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {
