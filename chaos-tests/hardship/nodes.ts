@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePorts } from '../cluster/processes.ts'
 
-const MAIN = fileURLToPath(new URL('../../node/main.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../node/odradek.cjs', import.meta.url))
 const START_LIMIT_MS = 20_000
 
 export interface Ended {
@@ -34,17 +34,26 @@ export async function propertiesOf(
   }
 }
 
+export interface StartLimits {
+  readonly logLevel?: 'warn' | 'silent'
+  /** How many files the process may have open. */
+  readonly openFiles?: number
+}
+
 /**
  * Runs `odradek start` for a node that should not start, and gives what it said. Throws when it
  * does not end.
  */
-export async function failedStart(properties: Record<string, string> | string): Promise<Ended> {
+export async function failedStart(
+  properties: Record<string, string> | string,
+  { logLevel = 'silent', openFiles }: StartLimits = {},
+): Promise<Ended> {
   const directory = mkdtempSync(join(tmpdir(), 'odradek-hardship-'))
   const file = join(directory, 'server.properties')
   const text = typeof properties === 'string' ? properties : linesOf(properties)
   writeFileSync(file, text)
   try {
-    return await runMain(['start', file, '--log-level', 'silent'])
+    return await runMain(['start', file, '--log-level', logLevel], openFiles)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
@@ -55,10 +64,14 @@ export const linesOf = (properties: Record<string, string>): string =>
     .map(([name, value]) => `${name}=${value}\n`)
     .join('')
 
-export async function runMain(programArguments: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, ...programArguments], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+export async function runMain(
+  programArguments: readonly string[],
+  openFiles?: number,
+): Promise<Ended> {
+  const command = [process.execPath, PROGRAM, ...programArguments]
+  const limited = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...command]
+  const [file, ...rest] = openFiles === undefined ? command : limited
+  const child = spawn(file!, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()

@@ -118,6 +118,20 @@ describe('hardship/starts', function () {
     await server.remove()
   })
 
+  it('open files: too few to load the program, and few for a node', async function () {
+    if (process.platform !== 'linux') skip(this, 'other systems show no limits')
+    const properties = await propertiesOf(join(root, 'few-files'))
+    for (const openFiles of [30, 50, 100]) {
+      const { code, stderr } = await failedStart(properties, { openFiles })
+      assert.equal(code, 1, stderr)
+      assert.match(stderr, ONE_SENTENCE)
+      assert.match(stderr, /too few files may be open: raise the limit \(ulimit -n\)/)
+    }
+    const nowhere = { ...properties, 'log.dirs': '/proc/odradek' }
+    const { stderr } = await failedStart(nowhere, { logLevel: 'warn', openFiles: 1000 })
+    assert.match(stderr, /1000 may be open: raise it.*Few files may be open/)
+  })
+
   it('directories: one where nothing can be made', async function () {
     if (process.platform !== 'linux') skip(this, 'needs /proc')
     const sentence = await sentenceOf(await propertiesOf('/proc/odradek'))

@@ -16,6 +16,7 @@ import type { Settings } from '../config.ts'
 import { PrometheusMetrics } from '../metrics.ts'
 import { Node } from '../node.ts'
 import { nodeCertificates } from '../peers/ssl.ts'
+import { openFilesFinding, systemText } from './doctor-checks.ts'
 import { say } from './output.ts'
 import { asSentence } from './storage-sentence.ts'
 
@@ -51,6 +52,7 @@ async function start(file: string, options: StartOptions): Promise<void> {
   })
   const metrics = new PrometheusMetrics(realClock, { hasProcess: true })
   const logger = realLogger({ level: oneOf(LEVELS, options.logLevel, '--log-level') })
+  sayOpenFiles(logger)
   const rpc = rpcOf(settings, logger)
   // Under `odradek dev` links can be cut by `odradek chaos cut`.
   const cuts = new CutList(cutsFileOf(file))
@@ -75,6 +77,13 @@ async function start(file: string, options: StartOptions): Promise<void> {
   world.logger.info('The node is ready.', { node: settings.nodeId, listeners: where })
   tellSystemd('READY=1')
   stopOnSignals(node, admin, metrics)
+}
+
+/** Each segment, connection and stream is an open file: better said now than at the peak. */
+function sayOpenFiles(logger: Logger): void {
+  const { verdict, says } = openFilesFinding(systemText('/proc/self/limits'))
+  if (verdict === 'fail') logger.warn('Few files may be open.', { limit: says })
+  if (verdict === 'warn') logger.info('Not many files may be open.', { limit: says })
 }
 
 /** Beside the settings of a node: the addresses of nodes that it does not reach. */
