@@ -118,6 +118,26 @@ describe('hardship/growth', function () {
     assert.deepEqual(read.stdout.trim().split('\n'), expected)
   })
 
+  it('a node that is gone for good is forgotten; one that runs, votes or has replicas is not', async () => {
+    await group.nodes[2]!.start()
+    const forget = (id: number) => run('node', 'unregister', String(id), '--yes')
+    await until('nodes 1 is fenced, and 3 serves', () => {
+      const { stdout } = run('node', 'status')
+      return /^1 .* fenced/m.test(stdout) && /^3 .* running/m.test(stdout)
+    })
+    assert.match(run('cluster', 'health').stdout, /nodes that do not answer: 1/)
+    assert.match(forget(4).stderr, /node 4 runs: stop it first/)
+    assert.match(forget(9).stderr, /there is no node 9/)
+    await more[0]!.kill()
+    await until('node 4 is fenced', () => /^4 .* fenced/m.test(run('node', 'status').stdout))
+    assert.match(forget(4).stderr, /node 4 has 1 replicas/)
+    const done = forget(1)
+    assert.equal(done.status, 0, done.stderr)
+    const { stdout } = run('cluster', 'info')
+    assert.match(stdout, /^4 /m)
+    assert.doesNotMatch(stdout, /^1 /m)
+  })
+
   it('a node that does not follow the log gets no vote', () => {
     const answer = run('cluster', 'add-voter', '9')
     assert.equal(answer.status, 2)

@@ -1,5 +1,4 @@
 /** odradek doctor: looks for what keeps a node from starting, and clients from reaching it. */
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import { ClientError } from '../../kafka/client/connection.ts'
@@ -19,6 +18,7 @@ import {
 } from './doctor-checks.ts'
 import { formatOf, printRows } from './output.ts'
 import { EXIT, withCluster } from './session.ts'
+import { readSettingsFile } from './start.ts'
 
 interface DoctorOptions {
   readonly bootstrap?: string
@@ -68,7 +68,7 @@ async function doctor(file: string | undefined, options: DoctorOptions): Promise
 /** What the file says, or the sentence that says what is wrong with it. */
 export function settingsOf(path: string): { settings?: Settings; complaint?: Finding } {
   try {
-    const text = readFileSync(path, 'utf8')
+    const text = readSettingsFile(path)
     const given = { file: { path, text }, environment: process.env, flags: {} }
     return { settings: loadSettings({ ...given, profile: 'prod' }) }
   } catch (error) {

@@ -1,4 +1,4 @@
-/** odradek node status|drain */
+/** odradek node status|drain|unregister */
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import type { Cluster } from '../../kafka/client/cluster.ts'
@@ -6,13 +6,14 @@ import { DRAIN_HEADER, DRAIN_PATH } from '../admin.ts'
 import { brokersOf } from './cluster.ts'
 import { type Format, printRows, say } from './output.ts'
 import { EXIT, type SharedOptions, wholeNumber, withCluster, withSharedOptions } from './session.ts'
+import { addUnregisterCommand } from './unregister.ts'
 
 const DEFAULT_HTTP = '127.0.0.1:9644'
 
 export function addNodeCommands(program: Command): void {
   const group = program
     .command('node')
-    .description('show nodes, and empty one before it is stopped')
+    .description('show nodes, empty one before it is stopped, forget one that is gone')
   withSharedOptions(group.command('status').description('what each node leads and holds')).action(
     (options: SharedOptions) => withCluster(options, status),
   )
@@ -22,6 +23,7 @@ export function addNodeCommands(program: Command): void {
     .option('--http <address>', 'its http.address', DEFAULT_HTTP)
     .option('--timeout <ms>', 'how long that may take', '60000')
     .action(drain)
+  addUnregisterCommand(group)
 }
 
 async function status(cluster: Cluster, format: Format): Promise<void> {

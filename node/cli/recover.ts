@@ -1,5 +1,4 @@
 /** odradek cluster recover FILE: goes on with one node after the disks of most voters are lost. */
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import { realClock } from '../../base/real/clock.ts'
@@ -10,6 +9,7 @@ import { loadSettings } from '../config/load.ts'
 import { forceQuorum } from '../metadata/forced-quorum.ts'
 import { lockMetadataDirectory, readMetaProperties } from '../metadata/meta-properties.ts'
 import { say } from './output.ts'
+import { readSettingsFile } from './start.ts'
 import { asSentence } from './storage-sentence.ts'
 
 interface RecoverOptions {
@@ -32,7 +32,7 @@ export function addRecoverCommand(group: Command): void {
 
 async function recover(file: string, options: RecoverOptions): Promise<void> {
   const settings = loadSettings({
-    file: { path: file, text: readFileSync(file, 'utf8') },
+    file: { path: file, text: readSettingsFile(file) },
     environment: process.env,
   })
   const directory = settings.metadataDirectory

@@ -163,7 +163,8 @@ function stopOnSignals(
   process.on('SIGINT', stop)
 }
 
-function readSettingsFile(path: string): string {
+/** Throws UserError with the reason. */
+export function readSettingsFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
