@@ -340,11 +340,16 @@ export class PartitionLog implements CleanableLog {
 
   /**
    * Drops the batch that holds `offset` and all behind it: the log ends behind the batch before it,
-   * perhaps below a gap. Appends are refused meanwhile.
+   * perhaps below a gap. Appends are refused meanwhile. An epoch of which there is no record goes
+   * in any case: a leader may not know it.
    */
   async truncateTo(offset: number): Promise<void> {
-    assert(offset >= this.#state.logStartOffset, 'a log is not cut before its start')
-    if (offset >= this.#state.logEndOffset) return
+    const { logStartOffset, logEndOffset, epochs } = this.#state
+    assert(offset >= logStartOffset, 'a log is not cut before its start')
+    if (offset >= logEndOffset) {
+      epochs.truncateFromEnd(logEndOffset)
+      return
+    }
     await this.#changeEnd(() => truncateLog(this.#state, offset))
   }
 

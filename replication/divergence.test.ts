@@ -4,6 +4,8 @@ import { encodeBatch } from '../log/records.ts'
 import { TestCluster, type TestNode, TOPIC, TOPIC_ID } from './testing/cluster.ts'
 import { readAll, type Sent, send } from './testing/records.ts'
 
+const LONG_MS = 60_000
+
 /** What one leader wrote: an epoch and its records. */
 type Chapter = readonly [epoch: number, values: readonly string[]]
 
@@ -171,6 +173,29 @@ describe('replication, where logs part', () => {
       checkSame(cluster, [...leader, [epoch, ['next']]])
     })
   }
+
+  it('a leader whose log was emptied, and knows no epoch, is followed by logs that retention emptied', async () => {
+    const cluster = new TestCluster({ seed: 9, nodes: 3, minInsyncReplicas: 2 })
+    for (const node of cluster.nodes) {
+      await cluster.boot(node.nodeId)
+      await write(cluster, node, [[1, some('old', 6)]])
+    }
+    cluster.controller.create([1, 0, 2], { leaderEpoch: 1, isr: [0, 1, 2] })
+    await cluster.settled()
+    // All records are too old; the disk of node 0 was lost meanwhile, and the second one starts empty.
+    for (const { nodeId } of cluster.nodes) cluster.node(nodeId).partition().log.advanceLogStart(6)
+    const { log } = cluster.node(0).partition()
+    await cluster.world.complete(log.truncateFullyAndStartAt(6))
+    assert.equal(log.latestEpoch, -1)
+    cluster.controller.move(0, 0)
+    await cluster.world.runUntil(() => cluster.leaderOf(0) !== undefined, 1000)
+    await cluster.world.runFor(LONG_MS) // a replica that is behind leaves the ISR meanwhile
+    assert.equal(await acked(cluster, send(cluster.leaderOf()!, ['new'])), 0)
+    await cluster.settled()
+    const cuts = cluster.node(1).probe.truncations
+    assert.ok(cuts < 3, `${cuts} cuts of an empty log`)
+    assert.deepEqual([...cluster.leaderOf()!.isr].sort(), [0, 1, 2])
+  })
 
   it('makes equal whatever earlier leaders have left', async function () {
     this.timeout(20_000)
