@@ -14,6 +14,7 @@ import { attributesAt, CODEC_MASK } from '../log/format.ts'
 import type { AppendContext, AppendOutcome, PartitionLog } from '../log/partition-log.ts'
 import { type Admission, type Admitting, admit, checkEpochs, endOfEpoch } from './admission.ts'
 import { findDamage } from './damage.ts'
+import { Deletions } from './deletions.ts'
 import {
   DUPLICATE_SEQUENCE_NUMBER,
   FENCED_LEADER_EPOCH,
@@ -57,8 +58,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   readonly #parts: PartitionParts
   readonly #replicated = new AckWaiters()
   readonly #written = new AckWaiters()
-  /** Wait for all in-sync replicas to have deleted what is below an offset. */
-  readonly #deletions = new AckWaiters()
+  readonly #deletions: Deletions
   readonly #context: AppendContext
   readonly #impairment: Impairment
   #highWatermark: number
@@ -71,7 +71,6 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
   /** The end of the log is being cut: what the image says meanwhile waits. */
   #cutting = 0
   #isUnderMin = false
-  #isSavingStart = false
   /** The log has records of epochs that have not been: their headers are damaged. */
   #isUnfit = false
   #failure: unknown
@@ -100,6 +99,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     this.#impairment = new Impairment(options, options.parts)
     this.#hold = new Hold(options.nodeId, options.parts)
     this.#syncs = new SyncLoop(this, options.parts.turn)
+    this.#deletions = new Deletions(options.log, () => {
+      if (!this.queued) this.#parts.turn.stores(this)
+    })
     this.tail = new LogTail(options.parts.tails)
     for (const { fromOffset } of options.log.damage) this.#impairment.note(fromOffset)
     this.#context = { leaderEpoch: -1, nowMs: 0, origin: 'client', allowsZstd: true }
@@ -484,7 +486,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
       if (isUnderMin) this.#replicated.failAll(NOT_ENOUGH_REPLICAS_AFTER_APPEND)
     }
     if (this.#replicated.size > 0) this.#replicated.release(this.#highWatermark)
-    if (this.#deletions.size > 0) this.#deletions.release(this.lowWatermark)
+    if (this.#deletions.waiting > 0) this.#deletions.release(this.lowWatermark)
   }
 
   /** As a follower. */
@@ -525,29 +527,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
 
   onLeaderState(highWatermark: number, logStartOffset: number): void {
     assert(this.#following.link !== undefined, 'only a follower has a leader')
-    if (logStartOffset > this.logStartOffset && logStartOffset <= this.log.logEndOffset) {
-      this.log.advanceLogStart(logStartOffset)
-    }
-    if (this.log.savedLogStart < Math.min(logStartOffset, this.logStartOffset)) this.#saveStart()
+    this.#deletions.onLeaderStart(logStartOffset)
     this.#following.onLeaderWatermark(highWatermark)
     if (!this.queued) this.#parts.turn.stores(this)
-  }
-
-  /** What is deleted stays deleted: others hear of a start only when it is durable. */
-  #saveStart(): void {
-    if (this.#isSavingStart) return
-    this.#isSavingStart = true
-    this.log.saveLogStart().then(
-      () => {
-        this.#isSavingStart = false
-        if (!this.queued) this.#parts.turn.stores(this)
-      },
-      (error: unknown) => {
-        this.#isSavingStart = false
-        if (!(error instanceof StorageError)) throw error
-        this.#deletions.failAll(KAFKA_STORAGE_ERROR) // a full disk: once more, when there is room
-      },
-    )
   }
 
   /**
@@ -619,7 +601,7 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     // Clients look for the leader anew; they would ask the same node again when their time is up.
     if (this.#isForgotten && this.#isDeserted) this.#replicated.failTimed(NOT_LEADER_OR_FOLLOWER)
     this.#deletions.expire(monotonicMs, REQUEST_TIMED_OUT)
-    return this.#replicated.size > 0 || this.#deletions.size > 0
+    return this.#replicated.size > 0 || this.#deletions.waiting > 0
   }
 
   checkReader(currentLeaderEpoch: number, mayFollow = false): number {
@@ -685,12 +667,10 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
    */
   deleted(offset: number, timeoutMs: number): Promise<number> {
     if (this.lowWatermark >= offset) return Promise.resolve(0)
-    this.#saveStart()
-    return new Promise((resolve) => {
-      const deadlineMs = this.#parts.clock.monotonicMs() + timeoutMs
-      this.#deletions.add(offset - 1, deadlineMs, { onAck: (_slot, error) => resolve(error) }, 0)
-      this.#parts.onWaiting(this)
-    })
+    this.#deletions.save()
+    const deleted = this.#deletions.wait(offset, this.#parts.clock.monotonicMs() + timeoutMs)
+    this.#parts.onWaiting(this)
+    return deleted
   }
 
   /**
