@@ -92,7 +92,7 @@ export class FileCache {
       opened = this.#disk.open(file.path, file.mode)
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'EMFILE') throw error
-      for (let i = this.#open.length >> 1; i > 0; i--) this.#evict()
+      for (let i = this.#open.length >> 1; i > 0 && this.#evict(); i--);
       opened = this.#disk.open(file.path, file.mode)
     }
     file.open = opened
@@ -112,19 +112,27 @@ export class FileCache {
     this.#closeAt(at)
   }
 
-  /** Closes one that was not used since the hand came by. May find none: then one more is open. */
-  #evict(): void {
-    for (let steps = this.#open.length * 2; steps > 0; steps--) {
+  /**
+   * Closes one that was not used since the hand came by, or else the first of those that may be
+   * closed. False when there is none: then one more is open.
+   */
+  #evict(): boolean {
+    let first = -1
+    for (let steps = this.#open.length; steps > 0; steps--, this.#hand++) {
       if (this.#hand >= this.#open.length) this.#hand = 0
-      const file = this.#open[this.#hand]
-      if (file === undefined) return
-      if (!file.isRecent && !file.isDirty && file.pins === 0) {
+      const file = this.#open[this.#hand]!
+      if (file.isDirty || file.pins > 0) continue
+      if (!file.isRecent) {
         this.#closeAt(this.#hand)
-        return
+        return true
       }
       file.isRecent = false
-      this.#hand++
+      if (first === -1) first = this.#hand
     }
+    if (first === -1) return false
+    this.#hand = first
+    this.#closeAt(first)
+    return true
   }
 
   #closeAt(at: number): void {
