@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { UserError } from '../../base/errors.ts'
 import { describeQuorum } from '../../kafka/api/55-describe-quorum.ts'
 import { describeCluster } from '../../kafka/api/60-describe-cluster.ts'
-import { type Cluster, check } from '../../kafka/client/cluster.ts'
+import { Cluster, check } from '../../kafka/client/cluster.ts'
 import { addFeatureCommands } from './features.ts'
 import { type Format, print, printRows, say } from './output.ts'
 import { addRecoverCommand } from './recover.ts'
@@ -12,6 +12,8 @@ import { addVoterCommands } from './voter.ts'
 
 const BROKERS = 1
 const WATCH_MS = 1000
+/** For one address of several to say which cluster it is of. */
+const ADDRESS_TIMEOUT_MS = 2000
 const METADATA_TOPIC = '__cluster_metadata'
 
 export function addClusterCommands(program: Command): void {
@@ -71,8 +73,35 @@ async function info(cluster: Cluster, format: Format): Promise<void> {
   )
 }
 
+/**
+ * Which cluster each of the addresses belongs to, when they are not of one: else health would be
+ * that of whichever answers first. An address where nobody answers says nothing.
+ */
+async function mixedClusters({ parts, options }: Cluster): Promise<string[]> {
+  if (options.bootstrap.length < 2) return []
+  const ask = async (address: string) => {
+    const timeoutMs = Math.min(options.timeoutMs, ADDRESS_TIMEOUT_MS)
+    const alone = new Cluster(parts, { ...options, bootstrap: [address], timeoutMs })
+    try {
+      return { address, clusterId: (await brokersOf(alone)).clusterId }
+    } catch {
+      return undefined
+    } finally {
+      await alone.close()
+    }
+  }
+  const answers = await Promise.all(options.bootstrap.map(ask))
+  const heard = answers.filter((one) => one !== undefined)
+  if (new Set(heard.map(({ clusterId }) => clusterId)).size < 2) return []
+  const which = heard.map(({ address, clusterId }) => `${address} to ${clusterId}`).join(', ')
+  return [`the addresses belong to different clusters: ${which}`]
+}
+
 /** Sentences about what is missing; none: all is well. */
-async function complaintsOf(cluster: Cluster): Promise<string[]> {
+export async function complaintsOf(cluster: Cluster): Promise<string[]> {
+  const mixed = await mixedClusters(cluster)
+  // What follows would be said of one of them, and nobody could tell which.
+  if (mixed.length > 0) return mixed
   const { brokers, controllerId } = await brokersOf(cluster)
   const { topics } = await cluster.metadata(null)
   const partitions = topics.flatMap((topic) => topic.partitions)
