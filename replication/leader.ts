@@ -17,6 +17,14 @@ import { type Feed, RemoteReplica } from './remote-replica.ts'
 /** How long a proposal waits after one that was refused or got lost. */
 const PROPOSE_AGAIN_MS = 200
 
+/**
+ * A follower whose stream broke and that does not come back, though the controller thinks that it
+ * lives: a link is cut. Longer than a call anew takes, much shorter than replica.lag.time.max.ms.
+ */
+const AWAY_MAX_MS = 1500
+/** The leader, and somebody else who has what is acknowledged. */
+const TWO = 2
+
 export interface LeaderParts {
   readonly clock: Clock
   readonly logger: Logger
@@ -35,6 +43,8 @@ export interface Led {
   readonly highWatermark: number
   readonly logStartOffset: number
   readonly logEndOffset: number
+  /** How many replicas acks=all asks for. */
+  readonly minIsr: number
   /** A position or the ISR has changed: the watermark may move at the end of this turn. */
   onIsrOrPosition(): void
   /** Something has to be looked at in a while: see `Leader.watch`. */
@@ -291,10 +301,11 @@ export class Leader {
   #wanted(nowMs: number): readonly number[] | undefined {
     const lagMaxMs = this.#parts.lagMaxMs()
     const { committed } = this.isr
-    const kept = committed.filter((nodeId) => {
+    const inSync = committed.filter((nodeId) => {
       const remote = this.remote(nodeId)
       return nodeId === this.#nodeId || (remote?.isOutOfSync(nowMs, lagMaxMs) ?? true) === false
     })
+    const kept = this.#withoutAway(inSync, nowMs)
     const joining = this.#remotes
       .filter((remote) => !committed.includes(remote.nodeId) && this.#mayJoin(remote))
       .map(({ nodeId }) => nodeId)
@@ -314,6 +325,16 @@ export class Leader {
       endOffset: this.#led.logEndOffset,
     })
     return wanted
+  }
+
+  /** Writers wait for somebody who can't be reached, and enough others are there. */
+  #withoutAway(inSync: readonly number[], nowMs: number): readonly number[] {
+    const { highWatermark, logEndOffset, minIsr } = this.#led
+    if (highWatermark === logEndOffset) return inSync
+    const present = inSync.filter((nodeId) => {
+      return this.remote(nodeId)?.isAway(nowMs, AWAY_MAX_MS) !== true
+    })
+    return present.length >= Math.max(TWO, minIsr) ? present : inSync
   }
 
   #ask(isr: readonly number[]): void {

@@ -28,6 +28,8 @@ export class RemoteReplica {
   #isAtEnd = false
   /** When it had all that there was, the last time. */
   #caughtUpMs: number
+  /** When its stream broke, in this epoch; undefined: it has one, or never had. */
+  #detachedMs: number | undefined
   /** Once it has this, it was caught up at `#targetMs`. */
   #targetOffset = Number.POSITIVE_INFINITY
   #targetMs = 0
@@ -58,11 +60,13 @@ export class RemoteReplica {
     this.feed = feed
     this.brokerEpoch = brokerEpoch
     this.isFailed = false
+    this.#detachedMs = undefined
   }
 
   /** It may miss what comes from now on. */
   detach(nowMs: number): void {
     this.feed = undefined
+    this.#detachedMs = nowMs
     if (this.#isAtEnd) this.#caughtUpMs = nowMs
     this.#isAtEnd = false
     this.#targetOffset = Number.POSITIVE_INFINITY
@@ -99,5 +103,10 @@ export class RemoteReplica {
   isOutOfSync(nowMs: number, lagMaxMs: number): boolean {
     if (this.isFailed) return true
     return !this.#isAtEnd && nowMs - this.#caughtUpMs > lagMaxMs
+  }
+
+  /** Its stream broke, and it has not come back for so long. */
+  isAway(nowMs: number, awayMaxMs: number): boolean {
+    return this.#detachedMs !== undefined && nowMs - this.#detachedMs > awayMaxMs
   }
 }

@@ -122,6 +122,27 @@ describe('replication', () => {
     checkEqual(cluster, ['a'])
   })
 
+  it('does not let writers wait for long for a follower behind a cut link', async () => {
+    const cluster = await TestCluster.start({ seed: 8, lagMaxMs: 60_000, minInsyncReplicas: 2 })
+    cluster.world.links.cut('n0', 'n2')
+    await cluster.run(10_000)
+    assert.deepEqual(cluster.controller.partitions[0]!.isr, [0, 1, 2], 'nobody waits')
+    assert.equal(await acked(cluster, send(cluster.leaderOf()!, ['a']), 3000), 0)
+    assert.deepEqual(cluster.controller.partitions[0]!.isr, [0, 1])
+    cluster.world.links.healAll()
+    await cluster.settled()
+    checkEqual(cluster, ['a'])
+    // Not below the minimum: that would only refuse what waits.
+    cluster.world.links.cut('n0', 'n1')
+    cluster.world.links.cut('n0', 'n2')
+    const sent = send(cluster.leaderOf()!, ['b'])
+    await cluster.run(10_000)
+    assert.equal(cluster.controller.partitions[0]!.isr.length, 3)
+    assert.equal(sent.ack, undefined)
+    cluster.world.links.healAll()
+    assert.equal(await acked(cluster, sent), 0)
+  })
+
   it('keeps a follower in the ISR that is away while nothing is written', async () => {
     const cluster = await TestCluster.start({ seed: 9, lagMaxMs: 400 })
     await cluster.run(3000)
