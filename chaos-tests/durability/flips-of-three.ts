@@ -14,18 +14,12 @@ import { realClock } from '../../base/real/clock.ts'
 import { realNetwork } from '../../base/real/network.ts'
 import { createTopics } from '../../kafka/api/19-create-topics.ts'
 import { Cluster } from '../../kafka/client/cluster.ts'
-import {
-  fetchAnswer,
-  fetchFrame,
-  produceError,
-  produceFrame,
-  recordBatch,
-  recordValues,
-} from '../cluster/frames.ts'
+import { produceError, produceFrame, recordBatch } from '../cluster/frames.ts'
 import { type ServerProcess, sleep } from '../cluster/processes.ts'
 import { ServerGroup, waitUntilWhole } from '../cluster/server-group.ts'
 import { ask } from '../cluster/wire.ts'
 import { type Draw, drawFile, filesOf, flip, kindOf, seeded } from './damage.ts'
+import { readAround } from './reading.ts'
 
 const TOPIC = 'flips'
 const PARTITIONS = 6
@@ -33,15 +27,14 @@ const BATCHES = 60
 const PER_BATCH = 10
 const VALUE_BYTES = 4000
 const SEGMENT_BYTES = 1_048_576
-const FETCH_BYTES = 4 * 1024 * 1024
 const REPAIR_LIMIT_MS = 30_000
 const WRITE_LIMIT_MS = 30_000
 const START_LIMIT_MS = 45_000
 /** Of a request that was repeated, on a busy machine. */
 const TOPIC_ALREADY_EXISTS = 36
 const STATES = ['killed', 'stopped', 'running'] as const
-/** Refusals: it does not lead, its disk is at fault, it is behind, nobody leads yet. */
-const REFUSALS: ReadonlySet<number> = new Set([1, 3, 5, 6, 9, 56, 74, 75, 76])
+/** Refusals: it does not lead, it is behind, nobody leads yet. */
+const REFUSALS: ReadonlySet<number> = new Set([1, 3, 5, 6, 9, 74, 75, 76])
 
 interface Flip {
   readonly path: string
@@ -221,35 +214,30 @@ class Run {
 
   /** Numbers by offset, as this node serves them; what it refuses is passed over. */
   async #read(node: ServerProcess, partition: number): Promise<Map<number, number>> {
-    const { frame, offsetPosition } = fetchFrame(TOPIC, partition, FETCH_BYTES)
     const found = new Map<number, number>()
-    const end = Math.max(...this.#acked.byOffset[partition]!.keys()) + 1
-    for (let offset = 0; offset < end; ) {
-      frame.writeBigInt64BE(BigInt(offset), offsetPosition)
-      const answer = await ask(node.ports.kafka, frame)
-      if (answer === undefined) return found
-      const { error, recordBytes, recordsPosition } = fetchAnswer(answer, 0)
-      if (error !== 0) {
-        if (!REFUSALS.has(error)) this.tally.faults.push(`a fetch was answered with ${error}`)
-        this.tally.refusedReads++
-        if (error !== 56) return found
-        offset += PER_BATCH - (offset % PER_BATCH)
-        continue
-      }
-      const before = offset
-      for (const record of recordValues(answer, recordsPosition, recordsPosition + recordBytes)) {
-        if (record.offset < offset) continue
-        const number = Number(record.value.toString().split(':')[1])
-        const acked = this.#acked.byOffset[partition]!.get(record.offset)
-        const isTrue = record.value.toString() === textOf(partition, number)
+    const { refused, stopped } = await readAround(node.ports.kafka, {
+      topic: TOPIC,
+      partition,
+      start: 0,
+      end: Math.max(...this.#acked.byOffset[partition]!.keys()) + 1,
+      perBatch: PER_BATCH,
+      onRecord: ({ offset, value }) => {
+        const number = Number(value.toString().split(':')[1])
+        const acked = this.#acked.byOffset[partition]!.get(offset)
+        const isTrue = value.toString() === textOf(partition, number)
         if (!isTrue || (acked !== undefined && acked !== number)) {
           const of = `node ${this.#group.nodes.indexOf(node) + 1}, partition ${partition}`
-          this.tally.faults.push(`wrong bytes were served: ${of}, offset ${record.offset}`)
+          this.tally.faults.push(`wrong bytes were served: ${of}, offset ${offset}`)
         }
-        found.set(record.offset, number)
-        offset = record.offset + 1
+        found.set(offset, number)
+      },
+    })
+    this.tally.refusedReads += refused
+    if (typeof stopped?.why === 'number') {
+      this.tally.refusedReads++
+      if (!REFUSALS.has(stopped.why)) {
+        this.tally.faults.push(`a fetch was answered with ${stopped.why}`)
       }
-      if (offset === before) return found
     }
     return found
   }
@@ -361,7 +349,9 @@ async function main(): Promise<void> {
     print(`seed ${seed}, at most ${values.flips} flips`)
     await run.fill()
     for (let round = 0; tally.flips < Number(values.flips) && performance.now() < endMs; round++) {
+      const known = tally.faults.length
       await run.round(round, Number(values['per-round']))
+      for (const fault of tally.faults.slice(known)) print(`FAIL ${fault}`)
       const repairMs = Math.round(tally.repairMs.at(-1) ?? 0)
       print(`${tally.flips} flips, ${tally.faults.length} faults, whole after ${repairMs} ms`)
       if (tally.faults.length > 20) break
@@ -376,7 +366,6 @@ async function main(): Promise<void> {
     `${tally.flips} flips in ${tally.rounds} rounds; the slowest repair took ${slowestMs} ms; ` +
       `${tally.refusedReads} reads and ${tally.refusedStarts} starts were refused`,
   )
-  for (const fault of tally.faults.slice(0, 40)) print(`FAIL ${fault}`)
   process.exitCode = tally.faults.length === 0 ? 0 : 1
 }
 

@@ -8,17 +8,11 @@
 import { cpSync, rmSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
-import {
-  fetchAnswer,
-  fetchFrame,
-  produceError,
-  produceFrame,
-  recordBatch,
-  recordValues,
-} from '../cluster/frames.ts'
+import { produceError, produceFrame, recordBatch } from '../cluster/frames.ts'
 import { prepareServer, type ServerProcess, sleep } from '../cluster/processes.ts'
 import { ask, makeTopic } from '../cluster/wire.ts'
 import { type Draw, drawFile, flip, kindOf, seeded } from './damage.ts'
+import { readAround, type Stop } from './reading.ts'
 
 const TOPIC = 'flips'
 const PARTITIONS = 8
@@ -26,8 +20,6 @@ const BATCHES = 240
 const PER_BATCH = 10
 const VALUE_BYTES = 1000
 const READY_LIMIT_MS = 15_000
-const FETCH_BYTES = 4 * 1024 * 1024
-const KAFKA_STORAGE_ERROR = 56
 /** A sentence of the program, or a line of the log. */
 const EVIDENCE =
   /^odradek: |damage|corrupt|checksum|crc|rebuilt|made again|not be read|can't be|can not be opened|distrust|cut off|truncat|unreadable|not served|broken/im
@@ -118,53 +110,40 @@ async function comesUp(server: ServerProcess): Promise<boolean> {
   }
 }
 
-interface Reading {
+interface Outcome {
   readonly faults: string[]
   readonly refused: number
   readonly missing: number
 }
 
 /** Reads a partition to its end, around what is refused. */
-async function readPartition(port: number, partition: number): Promise<Reading> {
-  const { frame, offsetPosition } = fetchFrame(TOPIC, partition, FETCH_BYTES)
+async function readPartition(port: number, partition: number): Promise<Outcome> {
   const faults: string[] = []
-  const end = 1 + BATCHES * PER_BATCH
-  let refused = 0
-  let count = 0
-  for (let offset = 1; offset < end; ) {
-    frame.writeBigInt64BE(BigInt(offset), offsetPosition)
-    const answer = await ask(port, frame)
-    if (answer === undefined) {
-      faults.push(`partition ${partition}: no answer at ${offset}`)
-      break
-    }
-    const { error, highWatermark, recordBytes, recordsPosition } = fetchAnswer(answer, 0)
-    if (error === KAFKA_STORAGE_ERROR) {
-      refused++
-      offset += PER_BATCH - ((offset - 1) % PER_BATCH)
-      continue
-    }
-    if (error !== 0) {
-      faults.push(`partition ${partition}: error ${error} at ${offset}`)
-      break
-    }
-    const before = offset
-    for (const record of recordValues(answer, recordsPosition, recordsPosition + recordBytes)) {
-      if (record.offset < offset) continue
-      if (record.offset !== offset) faults.push(`partition ${partition}: a hole at ${offset}`)
-      if (record.value.toString() !== expectedValue(partition, record.offset)) {
-        faults.push(`partition ${partition}: offset ${record.offset} was served and is wrong`)
+  // makeTopic wrote one record of its own.
+  const [start, count] = [1, BATCHES * PER_BATCH]
+  let found = 0
+  const { refused, stopped } = await readAround(port, {
+    topic: TOPIC,
+    partition,
+    start,
+    end: start + count,
+    perBatch: PER_BATCH,
+    onRecord: ({ offset, value }, expected) => {
+      if (offset !== expected) faults.push(`partition ${partition}: a hole at ${expected}`)
+      if (value.toString() !== expectedValue(partition, offset)) {
+        faults.push(`partition ${partition}: offset ${offset} was served and is wrong`)
       }
-      offset = record.offset + 1
-      count++
-    }
-    if (offset === before) {
-      if (offset < highWatermark) faults.push(`partition ${partition}: nothing at ${offset}`)
-      break
-    }
+      found++
+    },
+  })
+  // A log that was cut ends early, and says so.
+  if (stopped !== undefined && !(stopped.why === 'nothing' && isEnd(stopped))) {
+    faults.push(`partition ${partition}: ${stopped.why} at ${stopped.offset}`)
   }
-  return { faults: faults.slice(0, 3), refused, missing: end - 1 - count }
+  return { faults: faults.slice(0, 3), refused, missing: count - found }
 }
+
+const isEnd = ({ offset, highWatermark }: Stop): boolean => offset >= highWatermark
 
 async function found(http: number): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${http}/metrics`)
