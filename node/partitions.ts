@@ -6,7 +6,7 @@
  * in its topic's list, and `settled` resolves when all are.
  */
 import { assert } from '../base/assert.ts'
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Turn } from '../base/turn.ts'
@@ -34,6 +34,7 @@ import {
 } from './metadata/image.ts'
 import { ReplicaFailures } from './replica-failures.ts'
 import { ControllerIsr } from './replica-isr.ts'
+import { Rounds } from './rounds.ts'
 
 /** A small port to node/peers: streams that have proved who is at the other end. */
 export type ReplicaPeers = ReplicaTransport
@@ -94,8 +95,8 @@ export class Partitions implements DataPort {
   readonly #partitionParts: PartitionParts
   readonly #byName = new Map<string, HostedTopic>()
   readonly #byId = new Map<string, HostedTopic>()
-  readonly #waiting = new Set<Partition>()
-  readonly #watched = new Set<Partition>()
+  readonly #waiting: Rounds<Partition>
+  readonly #watched: Rounds<Partition>
   readonly #fetchers: Fetchers
   readonly #failures: ReplicaFailures
   /** Takes the streams of this node's followers. */
@@ -103,8 +104,6 @@ export class Partitions implements DataPort {
   readonly #work = new Set<Promise<void>>()
   readonly #listeners: LeadershipListener[] = []
   #image: MetadataImage
-  #sweep: Timer | undefined
-  #watch: Timer | undefined
   #brokerEpoch = -1
   /** What goes on with a log, by the name of its directory: topics of one name follow each other. */
   readonly #busy = new Map<string, Promise<void>>()
@@ -122,6 +121,16 @@ export class Partitions implements DataPort {
     this.#image = image
     const { nodeId, clock, turn, logger, probe, controller } = parts
     const brokerEpoch = () => this.#brokerEpoch
+    this.#waiting = new Rounds({
+      clock,
+      everyMs: SWEEP_MS,
+      look: (partition, nowMs) => partition.expire(nowMs),
+    })
+    this.#watched = new Rounds({
+      clock,
+      everyMs: WATCH_MS,
+      look: (partition, nowMs) => partition.watch(nowMs),
+    })
     this.#failures = new ReplicaFailures({ nodeId, clock, logger, controller, brokerEpoch })
     this.#partitionParts = {
       clock: parts.clock,
@@ -141,8 +150,8 @@ export class Partitions implements DataPort {
       isEligible: (nodeId) => isEligible(this.#image, nodeId),
       onFailure: (partition) => this.#onFailure(partition),
       onImpairment: (partition, reason) => this.#onImpairment(partition, reason),
-      onWaiting: (partition) => this.#onWaiting(partition),
-      onWatch: (partition) => this.#onWatch(partition),
+      onWaiting: (partition) => this.#waiting.add(partition),
+      onWatch: (partition) => this.#watched.add(partition),
       onRole: (partition, ledEpoch) => this.#onRole(partition, ledEpoch),
     }
     this.#fetchers = new Fetchers({
@@ -332,8 +341,8 @@ export class Partitions implements DataPort {
   /** Ends waiting requests. The logs are the store's to close. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#sweep?.cancel()
-    this.#watch?.cancel()
+    this.#waiting.close()
+    this.#watched.close()
     await this.settled()
     this.#fetchers.close()
     this.#failures.close()
@@ -552,38 +561,6 @@ export class Partitions implements DataPort {
       partition.log.updateConfig(settings.log)
       partition.minInsyncReplicas = settings.minInsyncReplicas
     }
-  }
-
-  #onWaiting(partition: Partition): void {
-    this.#waiting.add(partition)
-    if (this.#sweep === undefined && !this.#isClosed) this.#scheduleSweep()
-  }
-
-  #onWatch(partition: Partition): void {
-    this.#watched.add(partition)
-    if (this.#watch === undefined && !this.#isClosed) this.#scheduleWatch()
-  }
-
-  #scheduleWatch(): void {
-    this.#watch = this.#parts.clock.after(WATCH_MS, () => {
-      this.#watch = undefined
-      const nowMs = this.#parts.clock.monotonicMs()
-      for (const partition of this.#watched) {
-        if (!partition.watch(nowMs)) this.#watched.delete(partition)
-      }
-      if (this.#watched.size > 0 && !this.#isClosed) this.#scheduleWatch()
-    })
-  }
-
-  #scheduleSweep(): void {
-    this.#sweep = this.#parts.clock.after(SWEEP_MS, () => {
-      this.#sweep = undefined
-      const nowMs = this.#parts.clock.monotonicMs()
-      for (const partition of this.#waiting) {
-        if (!partition.expire(nowMs)) this.#waiting.delete(partition)
-      }
-      if (this.#waiting.size > 0 && !this.#isClosed) this.#scheduleSweep()
-    })
   }
 }
 
