@@ -15,12 +15,12 @@ import { type MemberSpec, runMember } from '../sim/groups.ts'
 import { type ProducerSpec, runProducer } from '../sim/producers.ts'
 import { type ReaderSpec, runReader } from '../sim/readers.ts'
 import { Recorder } from '../sim/recorder.ts'
-import type { ClusterFault, Stage } from './faults.ts'
 import type { ClientKind } from './link-mesh.ts'
 import type { LoopDisk } from './machine.ts'
 import { Deck } from './presets.ts'
 import { type ServerProcess, sleep } from './processes.ts'
 import { type ServerGroup, waitUntilWhole } from './server-group.ts'
+import type { ClusterFault, Stage } from './stage.ts'
 import { runStranger } from './stranger.ts'
 
 export const TARGETS = ['leader', 'follower', 'controller', 'coordinator', 'any'] as const

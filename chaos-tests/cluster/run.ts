@@ -15,19 +15,15 @@ import { checkAll } from '../checkers/all.ts'
 import { entriesOf, serialize, type Violation } from '../checkers/history.ts'
 import { reportPage } from '../sim/report.ts'
 import { ClusterRun, TARGETS } from './cluster-run.ts'
-import {
-  CLUSTER_FAULTS,
-  type ClusterFault,
-  clockFileOf,
-  rulesFileOf,
-  TIER_0_NAMES,
-} from './faults.ts'
+import { CLUSTER_FAULTS, rulesFileOf, TIER_0_NAMES } from './faults.ts'
 import { ABILITIES, type Ability, cleanUp, faketimeLibrary, LoopDisk, whyNot } from './machine.ts'
+import { clockFileOf } from './machine-faults.ts'
 import { ABOUT_PRESETS, PRESETS, runsOf } from './presets.ts'
 import type { ServerProcess } from './processes.ts'
 import { ABSENCE, lagging } from './progress.ts'
 import { playRow } from './rows.ts'
 import { ServerGroup } from './server-group.ts'
+import type { ClusterFault } from './stage.ts'
 
 const DISK_MEGABYTES = 768
 const SHOWN = 20
