@@ -2,9 +2,8 @@
  * The loop around the core: mailbox -> core -> storage -> transport -> state machine. One pass
  * handles all that came in a turn; the disk works beside it.
  *
- * Invariants: one storage operation at a time but for the vote; while the log is cut or replaced
- * nothing is handled, only kept; promises of proposals are settled in the order of the log, after
- * the state machine has applied them.
+ * Invariants: while the log is cut or replaced nothing is handled, only kept; promises of proposals
+ * are settled in the order of the log, after the state machine has applied them.
  */
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
@@ -12,6 +11,7 @@ import { StorageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import { RaftCore } from './core.ts'
+import { RaftDisk } from './disk.ts'
 import type { Founding } from './election.ts'
 import { Handovers } from './handovers.ts'
 import {
@@ -21,7 +21,6 @@ import {
   type Membership,
   type Message,
   NO_MEMBER_ID,
-  type SnapshotMessage,
   sizeOf,
 } from './messages.ts'
 import { DEFAULT_TIMING, type EntryCodec, type RaftTiming } from './options.ts'
@@ -30,7 +29,7 @@ import { NotLeading, Proposals } from './proposals.ts'
 import { isVoter } from './quorum.ts'
 import { isEmpty, type Ready } from './ready.ts'
 import { RoundTrips } from './round-trips.ts'
-import { type RaftStorage, type Snapshot, StorageFull, type Vote } from './storage.ts'
+import type { RaftStorage, Snapshot } from './storage.ts'
 import type { RaftTransport } from './transport.ts'
 import { VotersLine } from './voters-line.ts'
 import { Waits } from './waits.ts'
@@ -102,6 +101,7 @@ export class RaftDriver {
   readonly #options: DriverOptions
   readonly #timing: RaftTiming
   readonly #core: RaftCore
+  readonly #disk: RaftDisk
   readonly #proposals = new Proposals()
   readonly #waits: Waits
   #mailbox: Message[] = []
@@ -109,15 +109,9 @@ export class RaftDriver {
   readonly probe: RaftProbe
   #isScheduled = false
   #isRunning = false
-  /** The log is being cut or replaced. */
-  #isBlocked = false
   #isStopped = false
-  /** The last append found no room. */
-  #isFull = false
   #timer: Timer | undefined = undefined
   #timerMs = 0
-  #syncing: Promise<void> | undefined = undefined
-  readonly #underWay = new Set<Promise<void>>()
   #announced = { leads: false, term: -1, leaderId: NO_MEMBER_ID, leaderTerm: -1 }
   readonly #handovers = new Handovers()
   readonly #roundTrips: RoundTrips
@@ -132,10 +126,27 @@ export class RaftDriver {
     this.probe = options.probe ?? new RaftProbe()
     const { endings } = this.probe
     this.#core = new RaftCore({ ...core, endings }, clock.monotonicMs())
+    this.#disk = this.#newDisk()
     this.#waits = new Waits(clock)
     this.#roundTrips = new RoundTrips(this.probe)
     this.#votersLine = new VotersLine(options, this.#core.state.log.membership)
     this.probe.snapshotSizeBytes = storage.snapshot?.sizeBytes ?? 0
+  }
+
+  #newDisk(): RaftDisk {
+    const { storage, clock, logger, machine } = this.#options
+    return new RaftDisk({
+      core: this.#core,
+      storage,
+      clock,
+      logger,
+      probe: this.probe,
+      restore: (snapshot) => machine.restore(snapshot),
+      onDone: () => this.#run(),
+      onLost: (endOffset, error) => this.#proposals.lost(endOffset, error),
+      onRestored: (endOffset) => this.#waits.appliedTo(endOffset),
+      onFailed: (error) => this.#fail(error),
+    })
   }
 
   get status(): DriverStatus {
@@ -168,7 +179,7 @@ export class RaftDriver {
   /** Ends without a word to the others. Resolves when the storage is at rest. Idempotent. */
   async stop(): Promise<void> {
     this.#halt(new NotLeading('the node stopped'))
-    while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay])
+    await this.#disk.settled()
   }
 
   receive(message: Message): void {
@@ -274,7 +285,7 @@ export class RaftDriver {
     this.probe.snapshotsTaken++
     this.probe.snapshotSizeBytes = this.#options.storage.snapshot?.sizeBytes ?? 0
     const { log } = this.#core.state
-    if (this.#isStopped || this.#isBlocked || startOffset <= log.startOffset) return
+    if (this.#isStopped || this.#disk.isBlocked || startOffset <= log.startOffset) return
     const least = Math.min(startOffset, log.durableEnd)
     const boundary = log.boundaryAt(least)
     if (boundary <= log.startOffset) return
@@ -285,7 +296,7 @@ export class RaftDriver {
   // The loop
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isStopped || this.#isBlocked) return
+    if (this.#isScheduled || this.#isStopped || this.#disk.isBlocked) return
     this.#isScheduled = true
     this.#options.clock.soon(() => {
       this.#isScheduled = false
@@ -294,12 +305,12 @@ export class RaftDriver {
   }
 
   #tick(): void {
-    if (this.#isRunning || this.#isBlocked || this.#isStopped) return
+    if (this.#isRunning || this.#disk.isBlocked || this.#isStopped) return
     this.#core.tick(this.#options.clock.monotonicMs())
   }
 
   #run(): void {
-    if (this.#isStopped || this.#isBlocked || this.#isRunning) return
+    if (this.#isStopped || this.#disk.isBlocked || this.#isRunning) return
     this.#isRunning = true
     try {
       const core = this.#core
@@ -331,21 +342,21 @@ export class RaftDriver {
       this.#handle(ready)
       if (entries.length > 0) this.#apply(entries)
       this.#announce()
-      if (this.#isBlocked || this.#isStopped) break
+      if (this.#disk.isBlocked || this.#isStopped) break
     }
     this.#announce()
-    this.#sync()
+    this.#disk.sync()
   }
 
   #handle(ready: Ready): void {
     const { transport, onSuspect, logger } = this.#options
-    if (ready.vote !== undefined) this.#saveVote(ready.vote)
+    const { nodeId } = this.#options.member
+    if (ready.vote?.voted?.nodeId === nodeId) this.probe.elections++
     this.probe.messagesSent += ready.messages.length
     for (const message of ready.messages) {
       transport.send(message.to, message)
       this.#roundTrips.sent(message, this.#core.state.nowMs)
     }
-    if (ready.entries.length > 0) this.#append(ready.entries)
     for (const { context, offset } of ready.reads) this.#waits.readAnswered(context, offset)
     for (const nodeId of ready.suspects) onSuspect(nodeId)
     for (const nodeId of ready.losses) {
@@ -353,38 +364,7 @@ export class RaftDriver {
         peer: nodeId,
       })
     }
-    if (ready.truncateTo !== undefined) this.#truncate(ready.truncateTo)
-    if (ready.incoming !== undefined) this.#receive(ready.incoming)
-    if (ready.install !== undefined) this.#install(ready.install)
-  }
-
-  #append(entries: readonly Entry[]): void {
-    try {
-      this.#options.storage.append(entries)
-    } catch (error) {
-      if (!(error instanceof StorageFull)) throw error
-      this.#appendedInPart(entries, error)
-      return
-    }
-    if (this.#isFull) this.#options.logger.info('The disk of the metadata has room again.')
-    this.#isFull = false
-    this.probe.appendedEntries += entries.length
-    for (const { data } of entries) this.probe.appendedBytes += data.length
-    this.#core.written(entries)
-  }
-
-  /** The disk is full: what it did not take is refused, and the member goes on. */
-  #appendedInPart(entries: readonly Entry[], error: StorageFull): void {
-    if (!this.#isFull) {
-      this.#options.logger.warn('The disk of the metadata is full: nothing is appended.', {
-        error: String(error.cause ?? error),
-      })
-    }
-    this.#isFull = true
-    const kept = entries.filter((entry) => endOf(entry) <= error.endOffset)
-    if (kept.length > 0) this.#core.written(kept)
-    this.#core.refused(error.endOffset)
-    this.#proposals.lost(error.endOffset, error.cause ?? error)
+    this.#disk.handle(ready)
   }
 
   #apply(entries: readonly Entry[]): void {
@@ -401,101 +381,6 @@ export class RaftDriver {
       )
     }
     this.#waits.appliedTo(applied)
-  }
-
-  // Storage
-
-  #saveVote(vote: Vote): void {
-    if (vote.voted?.nodeId === this.#options.member.nodeId) this.probe.elections++
-    void this.#inBackground(this.#options.storage.saveVote(vote), () => this.#core.voteSaved(vote))
-  }
-
-  /** One sync covers all that was appended while the one before ran. */
-  #sync(): void {
-    const { log } = this.#core.state
-    const isDue = log.durableEnd < log.writtenEnd
-    if (!isDue || this.#syncing !== undefined || this.#isBlocked || this.#isStopped) return
-    const { storage, clock } = this.#options
-    const startedMs = clock.monotonicMs()
-    this.#syncing = this.#inBackground(storage.sync(), (endOffset) => {
-      this.probe.syncSeconds.observe((clock.monotonicMs() - startedMs) / 1000)
-      assert(this.#syncing !== undefined, 'one sync at a time')
-      this.#syncing = undefined
-      this.#core.synced(endOffset)
-    })
-  }
-
-  #inBackground<T>(work: Promise<T>, then: (result: T) => void): Promise<void> {
-    const running = work.then(
-      (result) => {
-        if (this.#isStopped) return
-        then(result)
-        this.#run()
-      },
-      (error: unknown) => this.#fail(error),
-    )
-    const settled = running.catch((error: unknown) => this.#fail(error))
-    this.#underWay.add(settled)
-    void settled.finally(() => this.#underWay.delete(settled))
-    return settled
-  }
-
-  #truncate(endOffset: number): void {
-    const { storage, logger } = this.#options
-    this.probe.truncations++
-    logger.info('The end of the metadata log differs from the leader: it is cut.', { endOffset })
-    this.#block(
-      () => storage.truncateTo(endOffset),
-      () => this.#core.truncated(endOffset),
-    )
-  }
-
-  #receive(message: SnapshotMessage): void {
-    const { storage } = this.#options
-    const { snapshot, position, data } = message
-    try {
-      const received = storage.receivedBytes(snapshot)
-      if (received === position) storage.receive(snapshot, position, data)
-    } catch (error) {
-      if (!(error instanceof StorageFull)) throw error
-      return
-    }
-    this.#core.received(message, storage.receivedBytes(snapshot))
-  }
-
-  #install(snapshot: Snapshot): void {
-    const { storage, machine, logger } = this.#options
-    this.#block(
-      async () => {
-        const isWhole = await storage.install(snapshot)
-        if (isWhole) await machine.restore(snapshot)
-        return isWhole
-      },
-      (isWhole) => {
-        this.#core.installed(snapshot, isWhole)
-        const { endOffset } = snapshot
-        if (isWhole) {
-          this.probe.snapshotsInstalled++
-          this.probe.snapshotSizeBytes = snapshot.sizeBytes
-          logger.info('A snapshot of the metadata came from the leader.', { endOffset })
-          this.#waits.appliedTo(endOffset)
-        } else logger.warn('A snapshot came damaged: it is fetched again.', { endOffset })
-      },
-    )
-  }
-
-  /** Nothing else happens until it is done, but for the sync before it. */
-  #block<T>(run: () => Promise<T>, then: (result: T) => void): void {
-    assert(!this.#isBlocked, 'the log is cut or replaced once at a time')
-    this.#isBlocked = true
-    const work = async () => {
-      await this.#syncing
-      return run()
-    }
-    void this.#inBackground(work(), (result) => {
-      this.#isBlocked = false
-      then(result)
-    })
   }
 
   // Who leads
@@ -547,6 +432,7 @@ export class RaftDriver {
   #halt(error: unknown): void {
     if (this.#isStopped) return
     this.#isStopped = true
+    this.#disk.stop()
     this.#timer?.cancel()
     this.#mailbox = []
     const { leads, term } = this.#announced

@@ -38,7 +38,9 @@ interface Quorum {
 async function quorumOf(node: ServerProcess): Promise<Quorum | undefined> {
   try {
     const address = `http://127.0.0.1:${node.ports.http}/api/v1/quorum`
-    const response = await fetch(address, { signal: AbortSignal.timeout(1000) })
+    // A socket that is kept would outlive the suite.
+    const headers = { connection: 'close' }
+    const response = await fetch(address, { headers, signal: AbortSignal.timeout(1000) })
     return (await response.json()) as Quorum
   } catch {
     return undefined

@@ -13,30 +13,16 @@ import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import type { PartitionLog } from '../../log/partition-log.ts'
 import { LogProbe } from '../../log/probe.ts'
-import { decodeBatches, encodeBatch } from '../../log/records.ts'
-import {
-  NotLeading,
-  ProposalRefused,
-  RaftDriver,
-  type ReplicaState,
-  WaitOver,
-} from '../../raft/driver.ts'
-import {
-  type Entry,
-  endOf,
-  type Membership,
-  type Message,
-  NO_MEMBER_ID,
-} from '../../raft/messages.ts'
+import { encodeBatch } from '../../log/records.ts'
+import { NotLeading, ProposalRefused, RaftDriver, WaitOver } from '../../raft/driver.ts'
+import { type Entry, type Membership, type Message, NO_MEMBER_ID } from '../../raft/messages.ts'
 import { DEFAULT_TIMING, type RaftTiming } from '../../raft/options.ts'
 import { RaftProbe } from '../../raft/probe.ts'
 import type { RaftTransport } from '../../raft/transport.ts'
-import { ImageBuilder } from './apply.ts'
 import { entryCodec } from './control-records.ts'
 import { ForeignLeaders } from './foreign-leaders.ts'
 import { foundingSentence } from './founding.ts'
-import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
-import { deltaBetween } from './image-delta.ts'
+import type { MetadataImage } from './image.ts'
 import { newUuid } from './meta-properties.ts'
 import {
   type AppliedListener,
@@ -46,12 +32,13 @@ import {
   ProposalRefusedError,
   type QuorumDescription,
   QuorumTimeoutError,
-  type ReplicaDescription,
   type VoterKey,
   type VoterState,
 } from './quorum.ts'
+import { describeGroup } from './quorum-description.ts'
 import { RaftLog } from './raft-log.ts'
-import { decodeRecord, encodeRecord, type MetadataRecord } from './records.ts'
+import { encodeRecord, type MetadataRecord } from './records.ts'
+import { addTo, ReplayedImage } from './replayed-image.ts'
 import { takeSnapshot } from './snapshot-writer.ts'
 import { replacedVoterId, setAsideDamaged } from './voter-identity.ts'
 
@@ -93,9 +80,8 @@ const RETAINED_OFFSETS = 10_000
 const STOP_MS = 500
 
 export class RaftQuorum implements MetadataQuorum {
-  image: MetadataImage = EMPTY_IMAGE
   readonly #options: RaftQuorumOptions
-  readonly #listeners: AppliedListener[] = []
+  readonly #replayed = new ReplayedImage()
   readonly #leadershipListeners: LeadershipListener[] = []
   #storage: RaftLog | undefined
   #driver: RaftDriver | undefined
@@ -105,7 +91,6 @@ export class RaftQuorum implements MetadataQuorum {
   #isReplaced = false
   #isStopped = false
   #isSnapshotting = false
-  #bytesSinceSnapshot = 0
   readonly #foreign: ForeignLeaders
   readonly #pending = new Set<Promise<unknown>>()
   /** Told when this node leads, or can't any more. */
@@ -117,6 +102,10 @@ export class RaftQuorum implements MetadataQuorum {
     const { clock, logger, clusterId = () => this.image.clusterId } = options
     const membership = () => this.#driver?.status.membership ?? NOBODY
     this.#foreign = new ForeignLeaders({ clock, logger, clusterId, membership })
+  }
+
+  get image(): MetadataImage {
+    return this.#replayed.image
   }
 
   /** Figures of the group. */
@@ -292,7 +281,7 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   onApplied(listener: AppliedListener): () => void {
-    return addTo(this.#listeners, listener)
+    return this.#replayed.onApplied(listener)
   }
 
   onLeadership(listener: LeadershipListener): () => void {
@@ -341,46 +330,15 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   describe(): QuorumDescription {
-    const { nodeId } = this.#options
-    const directoryId = this.#directoryId
-    const status = this.#driver?.status
-    const base = { leaderId: this.leaderId, leaderEpoch: this.leaderEpoch }
-    if (status === undefined) {
-      return { ...base, highWatermark: this.highWatermark, voters: [], observers: [] }
-    }
-    const nowMs = this.#options.clock.nowMs()
-    const replicas = this.#driver?.replicas() ?? []
-    const own: ReplicaDescription = {
-      nodeId,
-      directoryId,
-      logEndOffset: status.endOffset,
-      lastFetchMs: nowMs,
-      lastCaughtUpMs: nowMs,
-    }
-    const voters = status.membership.voters.map((voter): ReplicaDescription => {
-      if (voter.nodeId === nodeId) return own
-      const replica = replicas.find(({ member }) => member.nodeId === voter.nodeId)
-      if (replica?.isVoter === true) return this.#describeReplica(replica)
-      return { ...voter, logEndOffset: -1, lastFetchMs: -1, lastCaughtUpMs: -1 }
-    })
-    const observers = replicas
-      .filter(({ isVoter, member }) => !isVoter && member.directoryId !== '')
-      .map((replica) => this.#describeReplica(replica))
-    return { ...base, highWatermark: this.highWatermark, voters, observers }
-  }
-
-  #describeReplica({ member, logEndOffset, lastHeardMs, lastCaughtUpMs }: ReplicaState) {
-    const { clock } = this.#options
-    const toWall = (monotonicMs: number) => {
-      const agoMs = clock.monotonicMs() - monotonicMs
-      return monotonicMs < 0 ? -1 : Math.floor(clock.nowMs() - agoMs)
-    }
-    return {
-      ...member,
-      logEndOffset,
-      lastFetchMs: toWall(lastHeardMs),
-      lastCaughtUpMs: toWall(lastCaughtUpMs),
-    }
+    const { clock, nodeId } = this.#options
+    const driver = this.#driver
+    const { leaderId, leaderEpoch, highWatermark } = this
+    const base = { leaderId, leaderEpoch, highWatermark }
+    if (driver === undefined) return { ...base, voters: [], observers: [] }
+    const { membership, endOffset } = driver.status
+    const self = { nodeId, directoryId: this.#directoryId }
+    const known = { self, endOffset, voters: membership.voters, replicas: driver.replicas() }
+    return { ...base, ...describeGroup(clock, known) }
   }
 
   // What comes from the group
@@ -401,52 +359,24 @@ export class RaftQuorum implements MetadataQuorum {
   }
 
   #apply(entries: readonly Entry[]): void {
-    const builder = new ImageBuilder(this.image)
-    let hasRecords = false
-    let expected = this.image.offset + 1
-    for (const entry of entries) {
-      assert(entry.baseOffset === expected, 'nothing is skipped')
-      expected = endOf(entry)
-      this.#bytesSinceSnapshot += entry.data.length
-      if (entry.kind !== 'normal') continue
-      hasRecords = true
-      for (const { value } of decodeBatches(entry.data)) {
-        assert(value !== null, 'a metadata record has a value')
-        builder.replay(decodeRecord(value))
-      }
-    }
-    const epoch = entries.at(-1)!.term
-    const { image, delta } = builder.finish(expected - 1, epoch)
-    this.image = image
-    if (hasRecords) for (const listener of [...this.#listeners]) listener(image, delta)
+    this.#replayed.apply(entries)
     this.#snapshotIfDue()
   }
 
-  #load(storage: RaftLog): void {
-    const { snapshot, loaded } = storage
-    if (snapshot === undefined || loaded === undefined) return
-    const builder = new ImageBuilder(EMPTY_IMAGE)
-    for (const record of loaded.records) builder.replay(record)
-    this.image = builder.finish(snapshot.endOffset - 1, snapshot.term).image
+  #load({ snapshot, loaded }: RaftLog): void {
+    if (snapshot !== undefined && loaded !== undefined) this.#replayed.load(loaded, snapshot)
   }
 
-  /** A snapshot came from the leader. */
-  #restore(storage: RaftLog): void {
-    const { snapshot } = storage
+  #restore({ snapshot, checkpoints }: RaftLog): void {
     assert(snapshot !== undefined, 'it was put in force')
-    const builder = new ImageBuilder(EMPTY_IMAGE)
-    for (const record of storage.checkpoints.read().records) builder.replay(record)
-    const before = this.image
-    this.image = builder.finish(snapshot.endOffset - 1, snapshot.term).image
-    this.#bytesSinceSnapshot = 0
-    const delta = deltaBetween(before, this.image)
-    for (const listener of [...this.#listeners]) listener(this.image, delta)
+    this.#replayed.restore(checkpoints.read(), snapshot)
   }
 
   #snapshotIfDue(): void {
     const limit = this.#options.snapshotBytes ?? SNAPSHOT_BYTES
-    const isEarly = this.#bytesSinceSnapshot > 0 && this.#maybe('raft.snapshot')
-    if (this.#bytesSinceSnapshot >= limit || isEarly) this.#startSnapshot()
+    const { bytesSinceSnapshot } = this.#replayed
+    const isEarly = bytesSinceSnapshot > 0 && this.#maybe('raft.snapshot')
+    if (bytesSinceSnapshot >= limit || isEarly) this.#startSnapshot()
   }
 
   /** In simulation the group now and then moves to another leader, or writes early snapshots. */
@@ -465,7 +395,7 @@ export class RaftQuorum implements MetadataQuorum {
   #startSnapshot(): void {
     if (this.#isSnapshotting) return
     this.#isSnapshotting = true
-    this.#bytesSinceSnapshot = 0
+    this.#replayed.bytesSinceSnapshot = 0
     const work = this.#snapshot().finally(() => {
       this.#isSnapshotting = false
     })
@@ -498,20 +428,11 @@ export class RaftQuorum implements MetadataQuorum {
   }
 }
 
-function addTo<T>(list: T[], item: T): () => void {
-  list.push(item)
-  return () => {
-    const at = list.indexOf(item)
-    if (at >= 0) list.splice(at, 1)
-  }
-}
-
 /** Errors of the group as errors of the quorum. */
 function rethrow(error: unknown): never {
   if (error instanceof NotLeading) throw new NotLeaderError(error.message)
   if (error instanceof ProposalRefused) throw new ProposalRefusedError(error.message)
   if (error instanceof WaitOver) throw new QuorumTimeoutError(error.message)
-  if (error instanceof CorruptionError || error instanceof StorageError) throw error
   throw error
 }
 
