@@ -195,6 +195,7 @@ export class RaftCore {
   #lead(): void {
     const { state } = this
     assert(state.isVoteDurable && state.isVoter, 'a leader has its own vote')
+    assert(state.voted?.nodeId === state.self.nodeId, 'a leader has voted for itself')
     assert(state.log.truncation === undefined, 'a leader does not cut its log')
     this.#election = undefined
     this.#setLeader(state.self.nodeId)
@@ -389,7 +390,9 @@ export class RaftCore {
     state.reads = []
     state.suspects = []
     state.losses = []
-    const install = this.#install
+    // What came in the same turn may have committed all of it, and more: that would be thrown away.
+    const isOvertaken = this.#install !== undefined && this.#install.endOffset <= log.commit
+    const install = isOvertaken ? undefined : this.#install
     this.#install = undefined
     return {
       vote,

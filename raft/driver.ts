@@ -286,6 +286,7 @@ export class RaftDriver {
     this.probe.snapshotSizeBytes = this.#options.storage.snapshot?.sizeBytes ?? 0
     const { log } = this.#core.state
     if (this.#isStopped || this.#disk.isBlocked || startOffset <= log.startOffset) return
+    assert(startOffset <= log.applied, 'a snapshot covers what is dropped')
     const least = Math.min(startOffset, log.durableEnd)
     const boundary = log.boundaryAt(least)
     if (boundary <= log.startOffset) return
@@ -370,6 +371,7 @@ export class RaftDriver {
   #apply(entries: readonly Entry[]): void {
     this.#options.machine.apply(entries)
     const applied = endOf(entries.at(-1)!)
+    assert(applied <= this.#core.state.log.commit, 'only what is committed is applied')
     assert(entries[0]!.baseOffset === this.#core.state.log.applied, 'nothing is skipped')
     this.#core.applied(applied)
     // What was proposed by an earlier leadership is told by `announce`, which knows no more.
@@ -391,6 +393,7 @@ export class RaftDriver {
     const before = this.#announced
     const leads = leader?.isEstablished ?? false
     const { term, leaderId } = state
+    assert(term >= before.term && term >= before.leaderTerm, 'terms do not fall')
     this.#announced = { leads, term, leaderId, leaderTerm: term }
     if (before.leads && (!leads || before.term !== term)) onLeadership(false, before.term)
     if (leader === undefined) this.#proposals.failBefore(Infinity, 'another node may lead now')

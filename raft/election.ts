@@ -41,6 +41,7 @@ export class Election {
     }
     const term = this.isPreVote ? state.term + 1 : state.term
     const { log } = state
+    assert(log.lastTerm < term, 'nobody has written in a term that is only asked for')
     for (const nodeId of voterIds(log.membership)) {
       if (nodeId === state.self.nodeId) continue
       const body = {

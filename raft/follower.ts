@@ -61,6 +61,7 @@ export class Follower {
 
   heartbeat(message: HeartbeatMessage): void {
     const { log, leaderId, loopProgress, storage } = this.#state
+    assert(message.from === leaderId, 'heartbeats come from the leader')
     // What the leader says here was acknowledged by this very log, so it is the same as his.
     this.#verifiedEnd = Math.max(this.#verifiedEnd, Math.min(message.commit, log.endOffset))
     this.#leaderCommit = Math.max(this.#leaderCommit, message.commit)
@@ -77,6 +78,7 @@ export class Follower {
   #commit(): void {
     const { log } = this.#state
     const position = Math.min(this.#leaderCommit, this.#verifiedEnd, log.writtenEnd)
+    assert(this.#verifiedEnd <= log.endOffset, 'only what is here was compared')
     if (position > log.commit) log.commitTo(position)
   }
 

@@ -59,6 +59,7 @@ export class Leader {
   constructor(state: RaftState) {
     this.#state = state
     const { log, nowMs, self } = state
+    assert(log.lastTerm < state.term, 'a term has one leader, once')
     this.#sinceMs = nowMs
     this.sender = new Sender(state)
     this.#reads = new Reads((from, context, offset) => this.#answerRead(from, context, offset))
@@ -226,6 +227,7 @@ export class Leader {
     assert(reached <= log.endOffset, 'nobody has what the leader has not')
     if (reached <= log.commit || log.termAt(reached) !== term) return
     log.commitTo(reached)
+    assert(log.commit >= this.#termEnd, 'the first entry of a term is committed with it or before')
     while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.endOffset <= reached) {
       this.#uncommittedBytes -= this.#uncommitted.shift()!.bytes
     }
@@ -306,6 +308,8 @@ export class Leader {
     const { log, codec, term, self } = this.#state
     assert(this.isTermCommitted, 'the leader has committed in its term')
     assert(log.membershipEnd <= log.commit, 'one change at a time')
+    assert(!isJoint(membership) || !isJoint(log.membership), 'a change has two steps')
+    assert(membership.voters.length > 0, 'somebody votes')
     this.#append('membership', 1, codec.encodeMembership(log.endOffset, term, membership))
     for (const id of voterIds(membership)) if (id !== self.nodeId) this.sender.add(id)
   }
@@ -361,6 +365,7 @@ export class Leader {
     const { log } = this.#state
     // Before the first entry of the term is committed, others may have committed more.
     const offset = Math.max(log.commit, this.#termEnd)
+    assert(offset <= log.endOffset, 'what is committed is here')
     if (this.#hasLease) this.#answerRead(from, context, log.commit)
     else this.#reads.add(from, context, offset)
   }

@@ -131,6 +131,8 @@ export class Progress {
       this.next = this.match
       this.#forget()
     }
+    assert(this.next >= this.match, 'what matches is not sent again')
+    assert(this.#sentBytes >= 0, 'bytes are counted once')
     return isNews
   }
 

@@ -35,7 +35,9 @@ export class Proposals {
   }
 
   add(endOffset: number, term: number, sinceMs: number): Promise<number> {
-    assert(endOffset > (this.#waiting.at(-1)?.endOffset ?? -1), 'proposals follow each other')
+    const last = this.#waiting.at(-1)
+    assert(endOffset > (last?.endOffset ?? -1), 'proposals follow each other')
+    assert(term >= (last?.term ?? 0), 'terms do not fall')
     return new Promise((resolve, reject) => {
       this.#waiting.push({ endOffset, term, sinceMs, resolve, reject })
     })

@@ -24,6 +24,7 @@ export class Reads {
 
   /** `offset`: all that is committed now. */
   add(from: number, context: number, offset: number): void {
+    assert(offset >= 0, 'a read has an offset')
     if (this.#waiting.length >= READS_MAX) this.#answer(from, context, -1)
     else this.#waiting.push({ from, context, offset, round: -1 })
   }

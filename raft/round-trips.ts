@@ -1,4 +1,5 @@
 /** How long others take to answer a heartbeat, and what else is seen of messages as they leave. */
+import { assert } from '../base/assert.ts'
 import { Histogram, SECONDS_BUCKETS } from '../base/metrics.ts'
 import type { Message } from './messages.ts'
 import type { RaftProbe } from './probe.ts'
@@ -38,6 +39,7 @@ export class RoundTrips {
     const at = sent.findIndex(({ round }) => round === message.round)
     if (at < 0) return
     const { atMs } = sent[at]!
+    assert(nowMs >= atMs, 'an answer comes after its question')
     sent.splice(0, at + 1)
     let seconds = this.#probe.roundTrips.get(message.from)
     if (seconds === undefined) {

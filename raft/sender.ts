@@ -132,6 +132,7 @@ export class Sender {
     const { log, loopProgress } = this.#state
     for (const progress of this.#progress.values()) {
       const commit = Math.min(progress.match, log.commit)
+      assert(progress.match <= log.endOffset, 'nobody has more than its leader')
       this.#state.send(progress.nodeId, {
         type: 'heartbeat',
         commit,
@@ -186,10 +187,12 @@ export class Sender {
     const hasMore = prevEnd < log.writtenEnd
     const entries = hasMore ? log.slice(prevEnd, log.writtenEnd, timing.messageBytes) : []
     const { commit } = log
+    assert(entries.length === 0 || entries[0]!.baseOffset === prevEnd, 'entries follow what agrees')
     assert(commit <= log.endOffset, 'a leader has what is committed')
     this.#state.send(progress.nodeId, { type: 'append', prevEnd, prevTerm, commit, entries })
     const last = entries.at(-1)
     const endOffset = last === undefined ? prevEnd : endOf(last)
+    assert(endOffset <= log.writtenEnd, 'only what the own storage has taken is sent')
     this.#noteCommit(progress, Math.min(commit, endOffset))
     if (last === undefined && progress.state === 'replicate') return
     let bytes = 0

@@ -131,6 +131,28 @@ describe('raft/snapshot', () => {
     assert.deepEqual(group.get(3).applied, ['snapshot 4'])
   })
 
+  it('that the log overtakes in the same turn is not put in force', () => {
+    const group = away({ keep: 10 })
+    group.propose(1, 'd')
+    group.deliver()
+    const { snapshot, content } = group.get(1).storage
+    const { term } = group.get(1).core.state
+    const { membership, ...id } = snapshot!
+    const { length } = content
+    group.start(3)
+    group.act(3, ({ core }) => {
+      const head = { from: 1, directoryId: 'dir-1', to: 3, term } as const
+      const entries = group.get(1).allEntries().slice(1)
+      core.step({ ...head, type: 'append', prevEnd: 1, prevTerm: term, commit: 5, entries })
+      const part = { snapshot: id, membership, position: 0, data: content.subarray(0, length) }
+      core.step({ ...head, type: 'snapshot', ...part })
+    })
+    assert.deepEqual(group.get(3).applied, ['a', 'b', 'c', 'd'])
+    assert.equal(group.get(3).core.state.log.endOffset, 5)
+    group.elapse(1000)
+    assert.deepEqual(group.get(3).applied, ['a', 'b', 'c', 'd'])
+  })
+
   it('of a member whose disk is full waits for room', () => {
     const group = away()
     group.start(3)

@@ -77,6 +77,8 @@ export class RaftState {
     const isLater = this.log.lastTerm > this.saved.term
     this.term = isLater ? this.log.lastTerm : this.saved.term
     this.voted = isLater ? undefined : this.saved.voted
+    assert(this.term >= this.log.lastTerm, 'no entry is of a term to come')
+    assert(this.log.commit <= this.log.durableEnd, 'what was committed survives a restart')
   }
 
   /**
@@ -127,12 +129,17 @@ export class RaftState {
   }
 
   voteFor(member: Member): void {
-    assert(this.voted === undefined || this.voted.nodeId === member.nodeId, 'one vote a term')
+    const { voted } = this
+    assert(voted === undefined || voted.nodeId === member.nodeId, 'one vote a term')
+    assert(voted === undefined || voted.directoryId === member.directoryId, 'and for one log')
     this.voted = member
   }
 
   send(to: number, body: MessageBody, term = this.term): void {
     assert(to !== this.self.nodeId, 'no message to itself')
+    assert(term >= this.term, 'nothing is said for a term that is over')
+    const isVote = body.type === 'vote' || body.type === 'vote-response'
+    assert(term === this.term || isVote, 'only votes speak of a term to come')
     const { nodeId, directoryId } = this.self
     this.messages.push({ ...body, from: nodeId, directoryId, to, term } as Message)
   }

@@ -2,6 +2,7 @@
  * Giving votes: the answer to whoever asks for one. Somebody who asks with proof that the leader is
  * dead waits for the answer until this member has looked for itself.
  */
+import { assert } from '../base/assert.ts'
 import { isStranger, judgeVote } from './election.ts'
 import type { VoteMessage, VoteRefusal } from './messages.ts'
 import type { RaftState } from './state.ts'
@@ -46,6 +47,7 @@ export class Voting {
     }
     if (!message.isPreVote && message.term > state.term) this.#voter.enterTerm(message.term)
     if (refusal === '') {
+      assert(message.isPreVote || message.term === state.term, 'a vote is given in its own term')
       if (!message.isPreVote) {
         state.voteFor({ nodeId: message.from, directoryId: message.directoryId })
       }
@@ -59,6 +61,8 @@ export class Voting {
     const isGranted = reason === ''
     const refusal = !isGranted && isStranger(this.#state, message) ? 'stranger' : reason
     const term = isGranted ? message.term : this.#state.term
+    const votedId = this.#state.voted?.nodeId
+    assert(!isGranted || isPreVote || votedId === from, 'what is promised was decided')
     this.#state.send(from, { type: 'vote-response', isPreVote, isGranted, refusal }, term)
   }
 

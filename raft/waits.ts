@@ -1,4 +1,5 @@
 /** Those who wait for a position to be applied, or for a read to be confirmed. Each has a limit. */
+import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { NotLeading } from './proposals.ts'
 
@@ -28,6 +29,7 @@ export class Waits {
   }
 
   read(timeoutMs: number): { context: number; promise: Promise<number> } {
+    assert(timeoutMs > 0, 'a wait has a limit')
     const context = this.#nextContext++
     const promise = new Promise<number>((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
@@ -49,6 +51,7 @@ export class Waits {
   }
 
   applied(current: number, endOffset: number, timeoutMs: number): Promise<void> {
+    assert(endOffset >= 0 && timeoutMs >= 0, 'an offset, and a limit')
     if (current >= endOffset) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
