@@ -13,6 +13,8 @@ export class ReadPlan {
   availableBytes = 0
   /** Likely not in the page cache: read it with `copyAsync`. */
   isCold = false
+  /** Found in the memory of the log's owner, who alone sets this: then nothing is read. */
+  isInTail = false
   /** After a copy: the offset after the last batch copied. */
   nextOffset = -1
 }

@@ -53,6 +53,7 @@ export class LogReader {
     plan.firstBatchBytes = 0
     plan.availableBytes = 0
     plan.isCold = false
+    plan.isInTail = false
     plan.nextOffset = fromOffset
     if (fromOffset < state.logStartOffset || fromOffset > state.logEndOffset) {
       plan.error = OFFSET_OUT_OF_RANGE

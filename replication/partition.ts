@@ -51,8 +51,7 @@ const FORGOTTEN_AFTER_MS = 3000
 export class Partition extends ReadableReplica implements SyncOwner, Led {
   queued = false
   minInsyncReplicas: number
-  /** What it has appended last, as a leader with followers. */
-  readonly tail: LogTail
+  override readonly tail: LogTail
   readonly #syncs: SyncLoop
   readonly #nodeId: number
   readonly #parts: PartitionParts
@@ -344,9 +343,10 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     if (!this.queued) this.#parts.turn.stores(this)
   }
 
-  /** Followers will want it at the end of this turn. */
+  /** Followers will want it at the end of this turn, and readers who wait for it. */
   #keepTail(source: Buffer, start: number, end: number, outcome: AppendOutcome): void {
-    if (this.#leadership.replicas.length === 1 || outcome.isRewritten) return
+    const isAwaited = this.#leadership.replicas.length > 1 || this.waitingReaders > 0
+    if (!isAwaited || outcome.isRewritten) return
     assert(end - start === outcome.sizeBytes, 'what was handed in is in the log')
     const { firstOffset, lastOffset } = outcome
     const { leaderEpoch } = this.#context

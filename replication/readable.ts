@@ -1,9 +1,11 @@
 /**
  * What readers of a replica need of its log, who waits for more of it, and what is counted. Nothing
- * here knows of roles.
+ * here knows of roles. Readers that keep up are served from memory, where the batch was checked when
+ * it was appended; all others from the file, where it is checked again.
  */
 import { RECORDS_AT, recordCountAt } from '../log/format.ts'
 import type { PartitionLog, ReadPlan } from '../log/partition-log.ts'
+import type { LogTail } from './tail.ts'
 
 export interface DataWaiter {
   onData(): void
@@ -23,6 +25,8 @@ export abstract class ReadableReplica implements ReplicaIdentity {
   readonly topicId: string
   readonly index: number
   readonly log: PartitionLog
+  /** What it has appended last, as a leader, when somebody was there to read it. */
+  abstract readonly tail: LogTail
   recordsIn = 0
   bytesIn = 0
   recordsOut = 0
@@ -53,11 +57,39 @@ export abstract class ReadableReplica implements ReplicaIdentity {
   }
 
   locate(fromOffset: number, upTo: number, plan: ReadPlan): void {
-    this.log.locate(fromOffset, upTo, plan)
+    if (!this.#locateInTail(fromOffset, upTo, plan)) this.log.locate(fromOffset, upTo, plan)
+  }
+
+  #locateInTail(fromOffset: number, upTo: number, plan: ReadPlan): boolean {
+    const { log, tail } = this
+    const limit = Math.min(upTo, log.writtenOffset)
+    if (fromOffset < log.logStartOffset || fromOffset >= limit) return false
+    const firstBatchBytes = tail.bytesFrom(fromOffset, limit, 0)
+    if (firstBatchBytes === 0) return false
+    plan.error = 0
+    plan.segment = undefined
+    plan.isCold = false
+    plan.isInTail = true
+    plan.firstBatchBytes = firstBatchBytes
+    plan.availableBytes = tail.bytesFrom(fromOffset, limit, Number.MAX_SAFE_INTEGER)
+    plan.nextOffset = fromOffset
+    return true
   }
 
   copy(plan: ReadPlan, upTo: number, target: Buffer, at: number, limitBytes: number): number {
-    return this.log.copy(plan, upTo, target, at, limitBytes)
+    const { log, tail } = this
+    if (plan.isInTail) {
+      const bytes = tail.bytesFrom(plan.nextOffset, Math.min(upTo, log.writtenOffset), limitBytes)
+      if (bytes > 0 && bytes <= limitBytes) {
+        plan.nextOffset = tail.copy(plan.nextOffset, bytes, target, at)
+        return bytes
+      }
+      // It was there when it was located.
+      if (log.isClosed) return 0
+      log.locate(plan.nextOffset, upTo, plan)
+      if (plan.error !== 0 || plan.firstBatchBytes > limitBytes) return 0
+    }
+    return log.copy(plan, upTo, target, at, limitBytes)
   }
 
   copyAsync(

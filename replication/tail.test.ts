@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { baseOffsetAt, leaderEpochAt } from '../log/format.ts'
+import { type PartitionLog, ReadPlan } from '../log/partition-log.ts'
 import { decodeBatches } from '../log/records.ts'
+import { OFFSET_OUT_OF_RANGE } from './errors.ts'
+import type { Partition } from './partition.ts'
 import { LogTail, TailMemory } from './tail.ts'
 import { TestCluster } from './testing/cluster.ts'
 import { batchOf, readAll, send } from './testing/records.ts'
@@ -10,6 +13,28 @@ const large = (name: string, sizeBytes = 20 * KB) => batchOf([name.padEnd(sizeBy
 
 function put(tail: LogTail, offset: number, batch: Buffer, leaderEpoch = 3): void {
   tail.append(batch, 0, batch.length, { firstOffset: offset, lastOffset: offset, leaderEpoch })
+}
+
+function copied(
+  from: Partition | PartitionLog,
+  upTo: number,
+  plan: ReadPlan,
+  limit = 1 << 20,
+): Buffer {
+  const target = Buffer.alloc(limit)
+  return target.subarray(0, from.copy(plan, upTo, target, 0, limit))
+}
+
+/** Of a replica, as consumers read it, or of its log. */
+function read(
+  from: Partition | PartitionLog,
+  offset: number,
+  upTo: number,
+  plan = new ReadPlan(),
+  limit = 1 << 20,
+): Buffer {
+  from.locate(offset, upTo, plan)
+  return copied(from, upTo, plan, limit)
 }
 
 describe('LogTail', () => {
@@ -101,6 +126,51 @@ describe('the tail of a leader', () => {
     assert.equal(reads, 0)
     assert.ok(probe.sentTailBytes > 2 * 20 * 40 * KB)
     for (const node of cluster.nodes) assert.equal(readAll(node.partition()).size, 20)
+  })
+
+  it('feeds consumers that keep up without a read of the disk', async () => {
+    const cluster = await TestCluster.start({ seed: 47 })
+    const leader = cluster.leaderOf()!
+    for (let i = 0; i < 6; i++) send(leader, [`${i}`.padEnd(40 * KB, 'z')])
+    await cluster.settled()
+    const fromFile = read(leader.log, 2, 5)
+    let reads = 0
+    cluster.node(leader.leaderId).host.disk.fault = (operation) => {
+      if (operation === 'read') reads++
+      return undefined
+    }
+    const plan = new ReadPlan()
+    const fromMemory = read(leader, 2, 5, plan)
+    assert.equal(plan.nextOffset, 5)
+    assert.ok(fromMemory.equals(fromFile), 'what is in memory is what is in the log')
+    assert.equal(reads, 0)
+    assert.ok(
+      read(leader, 2, 5, plan, 90 * KB).equals(fromFile.subarray(0, (2 * fromFile.length) / 3)),
+    )
+    assert.equal(plan.nextOffset, 4, 'whole batches within the limit')
+    assert.equal(read(leader, 2, 5, plan, KB).length, 0, 'not even the first has room')
+    leader.locate(2, 5, plan)
+    leader.tail.clear()
+    assert.ok(copied(leader, 5, plan).equals(fromFile), 'what has left the memory is read')
+    assert.ok(reads > 0)
+  })
+
+  it('is kept for nobody, and for a consumer that waits', async () => {
+    const cluster = await TestCluster.start({ seed: 48, nodes: 1 })
+    const leader = cluster.leaderOf()!
+    send(leader, ['a'.padEnd(20 * KB, 'a')])
+    await cluster.settled()
+    assert.equal(leader.tail.bytesFrom(0, 1, 1 << 20), 0)
+    leader.addDataWaiter({ onData() {} })
+    send(leader, ['b'.padEnd(20 * KB, 'b')])
+    await cluster.settled()
+    assert.ok(leader.tail.bytesFrom(1, 2, 1 << 20) > 0)
+    const plan = new ReadPlan()
+    assert.ok(read(leader, 1, 2, plan).equals(read(leader.log, 1, 2)))
+    assert.ok(read(leader, 0, 2, plan).equals(read(leader.log, 0, 2)), 'half of it is in memory')
+    leader.log.advanceLogStart(2)
+    leader.locate(1, 2, plan)
+    assert.equal(plan.error, OFFSET_OUT_OF_RANGE)
   })
 
   it('has nothing of a write that failed, nor of an epoch that is over', async () => {

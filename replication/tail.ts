@@ -1,7 +1,7 @@
 /**
  * The last large batches that this node has appended as a leader, as they are in the log: followers
- * that keep up are sent them from memory, without a read, a walk or a second look at the CRC, which
- * was checked when they were appended (and is again where they arrive).
+ * and consumers that keep up are sent them from memory, without a read, a walk or a second look at the
+ * CRC, which was checked when they were appended (and is again where they arrive).
  *
  * Invariants: what is found here was appended in the present epoch and is in the log still (whoever
  * cuts the log, ends a term or loses a write calls `clear`); batches of one log follow each other
