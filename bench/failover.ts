@@ -62,7 +62,8 @@ class Writer {
   }
 }
 
-async function controllerOf(group: ServerGroup): Promise<number> {
+/** The id of the node that leads the Raft group. */
+export async function controllerOf(group: ServerGroup): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${group.nodes[0]!.ports.http}/api/v1/quorum`, {
     signal: AbortSignal.timeout(OBSERVER_TIMEOUT_MS),
   })
@@ -81,13 +82,20 @@ async function mend(fault: Fault, node: ServerProcess): Promise<void> {
   else await node.start()
 }
 
-/** Led by the first node, kept by three; resolves when it takes records. */
+/**
+ * Kept by three nodes, led by the first, or (`isSpread`) by all in turn; resolves when it takes
+ * records.
+ */
 export async function makeReplicatedTopic(
   group: ServerGroup,
   name: string,
-  options: { partitions: number; configs: Readonly<Record<string, string>> },
+  options: {
+    partitions: number
+    configs: Readonly<Record<string, string>>
+    isSpread?: boolean
+  },
 ): Promise<void> {
-  const { partitions, configs } = options
+  const { partitions, configs, isSpread = false } = options
   const bootstrap = group.nodes.map((node) => node.bootstrap)
   const cluster = new Cluster(
     { network: realNetwork, clock: realClock },
@@ -95,7 +103,7 @@ export async function makeReplicatedTopic(
   )
   const assignments = Array.from({ length: partitions }, (_, partitionIndex) => ({
     partitionIndex,
-    brokerIds: [1, 2, 3],
+    brokerIds: [0, 1, 2].map((at) => 1 + ((at + (isSpread ? partitionIndex : 0)) % NODES)),
   }))
   const rows = Object.entries(configs).map(([key, value]) => ({ name: key, value }))
   await cluster.request(undefined, createTopics, {

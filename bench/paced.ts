@@ -12,6 +12,7 @@ import { Cluster } from '../kafka/client/cluster.ts'
 import { Consumer } from '../kafka/client/consumer.ts'
 import { Producer } from '../kafka/client/producer.ts'
 import { makeReplicatedTopic } from './failover.ts'
+import { quantile } from './paced-sender.ts'
 import type { Figures, RowContext } from './rows.ts'
 
 const TOPIC = 'paced'
@@ -103,9 +104,4 @@ function valueSentAt(sentMs: number): Buffer {
 function timeOf(value: Uint8Array | null): number {
   if (value === null || value.length < TIME_BYTES) return 0
   return new DataView(value.buffer, value.byteOffset, TIME_BYTES).getFloat64(0)
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN
 }

@@ -12,6 +12,8 @@ import {
   type NewTopic,
   waitUntilWritable,
 } from '../chaos-tests/cluster/wire.ts'
+import { catchUpRow, controllerRow } from './bystanders.ts'
+import { connectionsRow } from './connections.ts'
 import { copyRow } from './copy.ts'
 import { countingRow } from './counting.ts'
 import { type Fault, failoverRow, groupStartRow, makeReplicatedTopic } from './failover.ts'
@@ -243,6 +245,9 @@ function manyRow(name: string, topics: readonly NewTopic[], inShort: boolean): R
   }
 }
 
+/** What starts with the row has compiled nothing: half of its first seconds would be V8's own. */
+const FRESH_WARM_SECONDS = 8
+
 /** All partitions are led by the first node, so one port takes the load; three nodes keep it. */
 function replicatedRow(name: string, part: Partial<LoadJob>, configs = SHORT_LIVED): Row {
   return {
@@ -250,10 +255,11 @@ function replicatedRow(name: string, part: Partial<LoadJob>, configs = SHORT_LIV
     isStory: true,
     runs: 2,
     inShort: false,
-    run: async ({ target, seconds, warmSeconds }) => {
+    run: async ({ target, seconds }) => {
       const group = await ServerGroup.start({ ...target.options, count: 3 })
       try {
         const topic = nextTopic()
+        const warmSeconds = FRESH_WARM_SECONDS
         const job = { ...LOAD, acks: -1, ...part, topic, seconds, warmSeconds }
         await makeReplicatedTopic(group, topic, { partitions: job.partitions, configs })
         const pids = group.nodes.map((node) => node.pid)
@@ -313,6 +319,15 @@ export const ROWS: readonly Row[] = [
   { name: 'paced-10mb', isStory: true, runs: 2, inShort: false, run: pacedRow },
   { name: 'timeline', isStory: true, runs: 1, inShort: false, run: timelineRow },
   { name: 'start-3', isStory: true, runs: 3, inShort: false, run: groupStartRow },
+  { name: 'controller-kill', isStory: true, runs: 1, inShort: false, run: controllerRow },
+  {
+    name: 'catch-up',
+    isStory: true,
+    runs: 1,
+    inShort: false,
+    run: (context) => catchUpRow(context, { ...LOAD, ...LARGE, partitions: 6, connections: 6 }),
+  },
+  { name: 'connections-5000', isStory: true, runs: 1, inShort: false, run: connectionsRow },
   failover('kill', 20),
   failover('stop', 10),
   failover('restart', 10),

@@ -15,6 +15,7 @@ import {
 } from '../chaos-tests/cluster/processes.ts'
 import { prepareKafkaLibs } from '../chaos-tests/compat/toolchains.ts'
 import { calibrate, spread } from './measure.ts'
+import { fillPageCache } from './page-cache.ts'
 import { type Figures, ROWS, type Row, type RowContext } from './rows.ts'
 
 const HELP = `npm run bench -- [ROW or prefix...] [flags]
@@ -23,10 +24,13 @@ const HELP = `npm run bench -- [ROW or prefix...] [flags]
   --seconds S      measured seconds of one load (4)
   --runs N         repetitions of a load (3)
   --faults N       of a failover row (20 or 10; the goals are for 100)
-  --warm S         seconds of warm-up of Kafka before the first row (30)
+  --warm S         seconds of warm-up of Kafka before the first row (30); 10 for Odradek
+  --fresh-memory   do not fill the page cache first
   --short          a few seconds a row, one run: shows that the bench works
   --output FILE    the JSON (default: a file in the temporary directory)
 rows: ROWS`
+
+const ODRADEK_WARM_SECONDS = 10
 
 interface Measured {
   row: string
@@ -49,6 +53,7 @@ function parseFlags() {
       runs: { type: 'string', default: '3' },
       faults: { type: 'string' },
       warm: { type: 'string', default: '30' },
+      'fresh-memory': { type: 'boolean' },
       short: { type: 'boolean' },
       output: { type: 'string' },
       help: { type: 'boolean' },
@@ -69,7 +74,11 @@ function parseFlags() {
     seconds: isShort ? 1 : Number(values.seconds),
     warmSeconds: isShort ? 0.5 : 1.5,
     runs: isShort ? 1 : Number(values.runs),
-    kafkaWarmSeconds: isShort ? 2 : Number(values.warm),
+    warmUpSeconds: {
+      kafka: isShort ? 2 : Number(values.warm),
+      odradek: isShort ? 0 : ODRADEK_WARM_SECONDS,
+    },
+    fillsPageCache: !isShort && values['fresh-memory'] !== true && process.platform === 'linux',
     faults: values.faults === undefined ? undefined : Number(values.faults),
     output: values.output,
   }
@@ -128,10 +137,13 @@ async function printCalibration(when: string): Promise<unknown> {
   return result
 }
 
-/** A JVM gets faster for minutes; the same small and large requests as the rows send. */
+/** A JVM gets faster for minutes, V8 for seconds; the same requests as the rows send. */
+const WARM_UP = ['produce-100b-8x5', 'produce-64k-6', 'produce-64k-6-lz4', 'fetch-cached']
+
 async function warmUp(context: RowContext, seconds: number): Promise<void> {
-  const share = { ...context, seconds: seconds / 4, warmSeconds: 0 }
-  for (const name of ['produce-100b-8x5', 'produce-64k-6', 'fetch-cached', 'produce-100b-8x5']) {
+  if (seconds === 0) return
+  const share = { ...context, seconds: seconds / WARM_UP.length, warmSeconds: 0 }
+  for (const name of WARM_UP) {
     const row = ROWS.find((one) => one.name === name)
     await row?.run(share)
   }
@@ -151,13 +163,15 @@ async function main(): Promise<void> {
     contexts.push({ target, seconds, warmSeconds, ...(faults === undefined ? {} : { faults }) })
   }
   print(`${cpus().length} cores, ${cpus()[0]?.model ?? ''}, Node ${process.version}`)
+  const filled = flags.fillsPageCache ? fillPageCache() : undefined
+  if (filled !== undefined) {
+    print(`page cache filled: ${show(filled.bytes / 1e9)} GB in ${show(filled.seconds)} s`)
+  }
   const before = await printCalibration('before')
   const results: Measured[] = []
   try {
     for (const context of contexts) {
-      if (needsServer && context.target.options.peer === 'kafka') {
-        await warmUp(context, flags.kafkaWarmSeconds)
-      }
+      if (needsServer) await warmUp(context, flags.warmUpSeconds[context.target.options.peer])
     }
     for (const row of flags.rows) {
       for (const context of contexts) {
@@ -168,6 +182,7 @@ async function main(): Promise<void> {
     }
   } finally {
     for (const server of servers) await server.remove()
+    filled?.remove()
   }
   const after = await printCalibration('after')
   const file = flags.output ?? join(tmpdir(), `odradek-bench-${Date.now()}.json`)
