@@ -452,6 +452,7 @@ export class Appender {
     fresh.startEmpty(nowMs)
     makeFile(state, fresh)
     old.isSealed = true
+    old.scrubbedMs = Number.NEGATIVE_INFINITY
     state.segments.push(fresh)
     state.snapshotOffset = state.logEndOffset
     state.parts.probe.rolledSegments++

@@ -1,7 +1,7 @@
 /**
- * Reads the closed segments of one log to their ends, and says where damage begins that nobody has
- * met yet: format, CRC, length, order, leader epochs, and that a segment ends where the next one
- * begins.
+ * Reads the segments of one log to their ends, and says where damage begins that nobody has met yet:
+ * format, CRC, length, order, leader epochs, and that a segment ends where the next one begins. The
+ * active one is read as far as it was written when that began.
  *
  * Invariant: damage is said only of a segment that is part of the log still, as it was read.
  */
@@ -29,23 +29,23 @@ type Outcome = { readonly damagedFrom: number } | 'whole' | 'left'
  * what is damaged is, until it is mended. Rejects with StorageError.
  */
 export async function* scrubSegments(state: LogState, pace: ScrubPace): AsyncGenerator<number> {
-  for (const segment of state.segments.slice(0, -1)) {
-    if (!isWhole(segment) || segment.nextOffset <= state.logStartOffset) continue
+  for (const segment of [...state.segments]) {
+    const { isSealed } = segment
+    if (segment.isGone || segment.writtenBytes === 0) continue
+    if (isSealed && segment.nextOffset <= state.logStartOffset) continue
     if (!pace.isDue(segment.scrubbedMs)) continue
     const outcome = await damageIn(state, segment, pace.rest.bind(pace))
-    if (outcome === 'whole') segment.scrubbedMs = state.parts.clock.monotonicMs()
+    // One that was closed meanwhile has an end that was not read.
+    const isRead = outcome === 'whole' && isSealed === segment.isSealed
+    if (isRead) segment.scrubbedMs = state.parts.clock.monotonicMs()
     if (typeof outcome === 'string' || outcome.damagedFrom < state.logStartOffset) continue
     // Read again: it may have been cut, and written anew, between two pieces.
-    const again = isWhole(segment) ? await damageIn(state, segment, NO_REST) : 'left'
-    if (typeof again !== 'string' && isWhole(segment)) yield again.damagedFrom
+    const again = segment.isGone ? 'left' : await damageIn(state, segment, NO_REST)
+    if (typeof again !== 'string') yield again.damagedFrom
   }
 }
 
 const NO_REST = () => Promise.resolve(true)
-
-function isWhole(segment: Segment): boolean {
-  return segment.isSealed && !segment.isGone
-}
 
 async function damageIn(
   state: LogState,
@@ -53,9 +53,14 @@ async function damageIn(
   rest: ScrubPace['rest'],
 ): Promise<Outcome> {
   segment.load() // whether it has gaps
-  const { baseOffset, hasGaps: allowsGaps } = segment
+  const { baseOffset, hasGaps: allowsGaps, writtenBytes, cuts } = segment
+  const nextOffset = segment.isSealed ? segment.nextOffset : state.writtenOffset
+  const isAsRead = () => !segment.isGone && segment.cuts === cuts
+  // What is being cut off is no part of the log, though the file has some of it still.
+  const damage = (damagedFrom: number): Outcome =>
+    damagedFrom < state.writtenOffset ? { damagedFrom } : 'left'
   let end: ScanEnd = { position: 0, offset: baseOffset, epoch: -1, isDamaged: false }
-  while (end.position < segment.writtenBytes) {
+  while (end.position < writtenBytes) {
     const from: ScanEnd = end
     let wrongAt: number | undefined
     end = await scanSegment(
@@ -68,11 +73,11 @@ async function damageIn(
         return wrongAt !== undefined
       },
     )
-    if (!isWhole(segment)) return 'left'
-    if (wrongAt !== undefined) return { damagedFrom: wrongAt }
-    if (end.isDamaged) return { damagedFrom: end.offset }
-    if (!(await rest(end.position - from.position)) || !isWhole(segment)) return 'left'
+    if (!isAsRead()) return 'left'
+    if (wrongAt !== undefined) return damage(wrongAt)
+    if (end.isDamaged) return damage(end.offset)
+    if (!(await rest(end.position - from.position)) || !isAsRead()) return 'left'
   }
-  const isShort = !allowsGaps && end.offset < segment.nextOffset
-  return isShort ? { damagedFrom: end.offset } : 'whole'
+  const isShort = !allowsGaps && end.offset < nextOffset
+  return isShort ? damage(end.offset) : 'whole'
 }

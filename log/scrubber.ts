@@ -2,8 +2,8 @@
  * Reads all logs of a node in the background, slowly: damage in records that nobody asks for is
  * found while another replica still has them.
  *
- * It has no rhythm of its own: the store's maintenance calls. Each closed segment is read once after
- * it was closed (or found by a start), and then once in an interval.
+ * It has no rhythm of its own: the store's maintenance calls. Each segment is read once after it was
+ * found by a start or closed, and then once in an interval; so is the active one.
  *
  * Invariants: one segment is read at a time, no faster than the setting allows, over any second;
  * what is found is told to the owner of the log, as if a reader had met it.
@@ -17,7 +17,7 @@ import type { LogProbe } from './probe.ts'
 export interface ScrubbingOptions {
   /** 0: off. Looked at again after each piece. */
   bytesPerSecond(): number
-  /** For how long a closed segment counts as whole after it was read. */
+  /** For how long a segment counts as whole after it was read. */
   intervalMs(): number
   /** As a reader's: `offset` is where the damage begins. */
   onDamage(log: PartitionLog, error: CorruptionError, offset: number): void
@@ -74,7 +74,7 @@ export class Scrubber {
     if (this.#options.bytesPerSecond() === 0) return
     for (const log of [...this.#parts.logs()]) {
       if (this.#isStopped) return
-      if (log.isFailed || log.isClosed || log.segmentCount() < 2) continue
+      if (log.isFailed || log.isClosed) continue
       try {
         for await (const offset of log.scrub(this)) this.#onDamage(log, offset)
       } catch (error) {

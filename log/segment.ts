@@ -86,7 +86,9 @@ export class Segment {
   isGone = false
   /** Index files and sums of a sealed segment are on disk for good. */
   areIndexesDurable = false
-  /** When it was last read to its end, closed, without a fault; by the monotonic clock. */
+  /** How often its end was cut off. */
+  cuts = 0
+  /** When it was last read to its end without a fault, by the monotonic clock. */
   scrubbedMs = Number.NEGATIVE_INFINITY
   index: OffsetIndex | undefined = undefined
   timeIndex: TimeIndex | undefined = undefined

@@ -68,6 +68,7 @@ function shorten(segment: Segment, position: number, endOffset: number): void {
   segment.syncedBytes = Math.min(segment.syncedBytes, position)
   segment.nextOffset = endOffset
   segment.isSealed = false
+  segment.cuts++
   segment.aborted = segment.aborted?.filter(({ lastOffset }) => lastOffset < endOffset) ?? []
   forgetSaved(segment)
   segment.recountFromIndex()

@@ -24,11 +24,11 @@ export const OWN_SETTINGS: readonly Setting[] = [
     'Whether http.address may be reachable from other machines although it asks for no login.',
   ),
   int('log.scrub.bytes.per.second', 1_048_576, atLeast(0), MEDIUM, CLUSTER).is(
-    'How fast closed segments are read in the background, to find damage while another replica has ' +
+    'How fast segments are read in the background, to find damage while another replica has ' +
       'the records; 0: not at all.',
   ),
   int('log.scrub.interval.ms', 3_600_000, atLeast(1), LOW, CLUSTER).is(
-    'How long after a closed segment was read in the background it is read again; one that was ' +
+    'How long after a segment was read in the background it is read again; one that was ' +
       'closed just now is read at once.',
   ),
   text(
