@@ -15,7 +15,8 @@ import {
   RESOURCE,
   type TopicImage,
 } from './image.ts'
-import { type MetadataRecord, NO_LEADER_CHANGE, type RecordOf } from './records.ts'
+import { changedPartition } from './partition-change.ts'
+import type { MetadataRecord, RecordOf } from './records.ts'
 
 /** What one or more batches changed. Look up the new state in the image. */
 export interface MetadataDelta {
@@ -181,22 +182,7 @@ export class ImageBuilder {
     const partitions = this.#partitionsToChange(record.topicId)
     const before = partitions[record.partitionId]
     assert(before !== undefined, 'only a partition that is there changes')
-    const isLeaderNamed = record.leader !== NO_LEADER_CHANGE
-    const after: PartitionImage = {
-      index: before.index,
-      replicas: record.replicas ?? before.replicas,
-      isr: record.isr ?? before.isr,
-      removingReplicas: record.removingReplicas ?? before.removingReplicas,
-      addingReplicas: record.addingReplicas ?? before.addingReplicas,
-      leader: isLeaderNamed ? record.leader : before.leader,
-      leaderRecoveryState:
-        record.leaderRecoveryState >= 0 ? record.leaderRecoveryState : before.leaderRecoveryState,
-      leaderEpoch: isLeaderNamed ? before.leaderEpoch + 1 : before.leaderEpoch,
-      partitionEpoch: before.partitionEpoch + 1,
-      directories: record.directories ?? before.directories,
-      eligibleLeaderReplicas: record.eligibleLeaderReplicas ?? before.eligibleLeaderReplicas,
-      lastKnownElr: record.lastKnownElr ?? before.lastKnownElr,
-    }
+    const after = changedPartition(before, record)
     assert(after.leader === -1 || after.isr.includes(after.leader), 'a leader is in sync')
     partitions[record.partitionId] = after
     this.#noteChange(record.topicId, record.partitionId)

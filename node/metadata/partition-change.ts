@@ -73,7 +73,7 @@ export function changePartition(
   return new PartitionChange(before, target, rules).record(topicId)
 }
 
-/** The partition after the record, as replay will make it. */
+/** The partition after the record: for replay, and for who decides on it. */
 export function changedPartition(before: PartitionImage, change: Change): PartitionImage {
   const isLeaderNamed = change.leader >= NO_LEADER
   return {

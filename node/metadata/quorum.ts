@@ -1,6 +1,6 @@
 /**
  * The port to the agreement on metadata: records go in, and come back on every node in the same
- * order once they are committed. One voter today, a Raft group with more; nothing else may know.
+ * order once they are committed. A Raft group of one voter or more; nothing else may know.
  */
 import type { MetadataDelta } from './apply.ts'
 import type { MetadataImage } from './image.ts'

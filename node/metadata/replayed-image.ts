@@ -14,6 +14,7 @@ import { EMPTY_IMAGE, type MetadataImage } from './image.ts'
 import { deltaBetween } from './image-delta.ts'
 import type { AppliedListener } from './quorum.ts'
 import { decodeRecord, type MetadataRecord } from './records.ts'
+import { imageOfSnapshot } from './snapshot-records.ts'
 
 /** Where a snapshot ends. */
 export interface SnapshotEnd {
@@ -73,9 +74,7 @@ export class ReplayedImage {
 }
 
 function imageOf(records: Iterable<MetadataRecord>, { endOffset, term }: SnapshotEnd) {
-  const builder = new ImageBuilder(EMPTY_IMAGE)
-  for (const record of records) builder.replay(record)
-  return builder.finish(endOffset - 1, term).image
+  return imageOfSnapshot(records, endOffset - 1, term)
 }
 
 export function addTo<T>(list: T[], item: T): () => void {
