@@ -12,10 +12,11 @@ import { Producer } from '../../kafka/client/producer.ts'
 import { eventually, pause } from './tools.ts'
 
 const PARTITIONS = 6
-const BATCH_RECORDS = 160
+/** Of each partition, each time. */
+const BATCH_RECORDS = 27
 const VALUE_BYTES = 1000
 const PERIOD_MS = 30
-const SENDS_MAX = 64
+const SENDS_MAX = 64 * PARTITIONS
 const DRAIN_MS = 120_000
 
 export interface LoadResult {
@@ -39,6 +40,9 @@ export class Load {
   #startedMs = 0
   #next = 0
   #longestMs = 0
+  /** When each partition acknowledged last. */
+  readonly #lastMs: number[] = []
+  #pauseMs = 0
   #isStopping = false
   #hasEnded = false
   #work: Promise<unknown> = Promise.resolve()
@@ -82,12 +86,26 @@ export class Load {
     return this.#acknowledged.size
   }
 
+  /** The longest that a partition went without an acknowledgement, since this was asked last. */
+  takePauseMs(): number {
+    const nowMs = performance.now()
+    const longestMs = Math.max(this.#pauseMs, ...this.#lastMs.map((lastMs) => nowMs - lastMs))
+    this.#pauseMs = 0
+    return longestMs
+  }
+
+  #note(partition: number): void {
+    const nowMs = performance.now()
+    this.#pauseMs = Math.max(this.#pauseMs, nowMs - (this.#lastMs[partition] ?? nowMs))
+    this.#lastMs[partition] = nowMs
+  }
+
   async #produce(): Promise<void> {
     const producer = new Producer(this.#cluster)
     const sends = new Set<Promise<void>>()
     while (!this.#isStopping) {
-      if (sends.size < SENDS_MAX) {
-        const send = this.#send(producer).finally(() => sends.delete(send))
+      for (let partition = 0; partition < PARTITIONS && sends.size < SENDS_MAX; partition++) {
+        const send = this.#send(producer, partition).finally(() => sends.delete(send))
         sends.add(send)
       }
       await pause(PERIOD_MS)
@@ -95,15 +113,14 @@ export class Load {
     await Promise.all(sends)
   }
 
-  async #send(producer: Producer): Promise<void> {
+  async #send(producer: Producer, partition: number): Promise<void> {
     const numbers = Array.from({ length: BATCH_RECORDS }, () => this.#next++)
     const sentMs = performance.now()
     try {
       const values = numbers.map((n) => Buffer.from(String(n).padEnd(VALUE_BYTES, '.')))
-      await producer.send(
-        this.#topic,
-        values.map((value) => ({ value })),
-      )
+      const records = values.map((value) => ({ value, partition }))
+      await producer.send(this.#topic, records)
+      this.#note(partition)
       for (const n of numbers) this.#acknowledged.add(n)
     } catch (error) {
       this.#failures.push((error as Error).message)

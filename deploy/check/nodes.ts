@@ -8,18 +8,16 @@ import { join } from 'node:path'
 import { DevNode, planNodes } from '../../node/cli/dev-node.ts'
 import type { Report } from './report.ts'
 import { rollingRestart } from './rolling.ts'
-import { find } from './tools.ts'
+import { find, freeDevPort } from './tools.ts'
 import { checkWatched } from './watch.ts'
 
-/** Away from the usual ports, and below those that systems give out. */
-const FIRST_PORT = 24_092
 const READY_MS = 60_000
 const COUNT = 3
 const LAST = COUNT - 1
 
 export async function checkNodes(report: Report): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'odradek-watched-'))
-  const plans = planNodes(root, COUNT, FIRST_PORT)
+  const plans = planNodes(root, COUNT, await freeDevPort(COUNT))
   const start = (k: number) => new DevNode(root, plans[k]!, plans, [])
   const nodes = plans.map((_plan, k) => start(k))
   const isReady = (node: DevNode) => node.ready(performance.now() + READY_MS)

@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { type Report, Skip } from './report.ts'
+import { freeDevPort } from './tools.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
@@ -19,9 +20,8 @@ const SIZE_MAX = 35_000_000
 const MAJORS = [20, 22, 24, 26] as const
 const INSTALL_TIMEOUT_MS = 180_000
 const READY_TIMEOUT_MS = 60_000
-/** Away from the usual ports, and below those that systems give out. */
-const FIRST_PORT = 23_092
-const PORTS_A_RUN = 20
+/** Of `odradek dev` as it comes. */
+const DEV_NODES = 3
 /** As programs of other people import it. */
 const TESTING = 'odradek/testing'
 const FORBIDDEN = /\.test\.|\.map$|tsbuildinfo|^dist\/(chaos|bench|deploy)/
@@ -34,11 +34,11 @@ export async function checkPackage(report: Report): Promise<void> {
     )
     if (!isInstalled) return
     await report.check('package: publint', () => lint(folder))
-    for (const [at, major] of MAJORS.entries()) {
+    for (const major of MAJORS) {
       await report.check(`package: odradek dev and odradek/testing on Node ${major}`, async () => {
         const node = await nodeOf(major, join(folder, `node-${major}`))
         await importTesting(node, folder)
-        return dev(node, folder, FIRST_PORT + PORTS_A_RUN * at)
+        return dev(node, folder, await freeDevPort(DEV_NODES))
       })
     }
   } finally {

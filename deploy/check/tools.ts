@@ -1,10 +1,12 @@
 /** Runs the programs that the checks need, and finds out whether they are there. */
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { planNodes } from '../../node/cli/dev-node.ts'
 import { Skip } from './report.ts'
 
 /** Compiled, this file is in dist/deploy/check. */
@@ -14,6 +16,8 @@ const MORE_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/bin']
 const LIMIT_MS = 600_000
 const ASK_MS = 2000
 const SAID_LINES = 12
+const DEV_PORTS = { from: 20_000, to: 31_000 }
+const DEV_PORT_ATTEMPTS = 100
 
 export interface RunOptions {
   readonly cwd?: string
@@ -113,6 +117,30 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as { port: number }).port)
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return ports
+}
+
+/**
+ * A first port for `count` nodes of `odradek dev`, all of whose ports are free. They lie away from the
+ * usual ones, and below those that systems give out, so that nobody is given one meanwhile.
+ */
+export async function freeDevPort(count: number): Promise<number> {
+  for (let attempt = 0; attempt < DEV_PORT_ATTEMPTS; attempt++) {
+    const first = randomInt(DEV_PORTS.from, DEV_PORTS.to)
+    const plans = planNodes('', count, first)
+    const addresses = plans.flatMap(({ kafka, cluster }) => [kafka, cluster])
+    const ports = addresses.map((address) => Number(address.split(':')[1]))
+    const areFree = await Promise.all([...ports, ...plans.map((one) => one.httpPort)].map(isFree))
+    if (!areFree.includes(false)) return first
+  }
+  throw new Error('no free ports for nodes were found')
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 /** Whether a page answers 200. Not by `fetch`, which does not keep this process alive meanwhile. */
