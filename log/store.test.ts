@@ -79,15 +79,15 @@ class Bench {
     return log
   }
 
-  append(key: string, value: string): void {
+  append(key: string, value: string, log = this.log): void {
     const nowMs = Math.floor(SIM_EPOCH_MS + this.scheduler.nowMs)
     const record = { timestampMs: nowMs, key: Buffer.from(key), value: Buffer.from(value) }
     const batch = encodeBatch([record])
     const context = { leaderEpoch: 0, nowMs, origin: 'client' as const, allowsZstd: true }
     const outcome = new AppendOutcome()
-    this.log.append(batch, 0, batch.length, context, outcome)
+    log.append(batch, 0, batch.length, context, outcome)
     assert.equal(outcome.error, 0, outcome.message)
-    this.log.write()
+    log.write()
   }
 
   async usedBytes(): Promise<number> {
@@ -311,6 +311,24 @@ describe('log/store', () => {
     assert.equal(isMarked(), true, 'a clean stop stays one')
     await bench.open()
     assert.equal(bench.store.probe.recoveredLogs, 0)
+    await bench.complete(bench.store.close())
+  })
+
+  it('closes its other logs when one has failed, and does not call that a clean stop', async () => {
+    const bench = new Bench(7, DEFAULT_LOG_CONFIG)
+    await bench.open()
+    await bench.create()
+    const other = await bench.create('other')
+    bench.append('k', 'lost')
+    bench.append('k', 'kept', other)
+    bench.disk.fault = (operation) => (operation === 'sync' ? 'EIO' : undefined)
+    await assert.rejects(bench.sync(), { code: 'EIO' })
+    bench.disk.fault = () => undefined
+    await bench.complete(bench.store.close())
+    assert.deepEqual(bench.disk.openPaths(), [])
+    assert.equal(bench.disk.exists(`${ROOT}/.kafka_cleanshutdown`), false)
+    await bench.restart('power loss')
+    assert.deepEqual(bench.records(bench.store.get('other', 0)), [['k', 'kept']])
     await bench.complete(bench.store.close())
   })
 

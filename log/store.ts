@@ -512,9 +512,27 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     return { parent, name: directory.slice(parent.path.length + 1) }
   }
 
+  /** False when the storage of one failed, now or before, of which that log has told. */
+  async #closeLogs(): Promise<boolean> {
+    const waiting = [...this.#logs.values()]
+    let haveAllClosed = true
+    const worker = async () => {
+      for (let log = waiting.pop(); log !== undefined; log = waiting.pop()) {
+        try {
+          await log.close()
+        } catch (error) {
+          if (!(error instanceof StorageError)) throw error
+          haveAllClosed = false
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: CLOSE_PARALLEL }, worker))
+    return haveAllClosed
+  }
+
   /**
    * Syncs and closes all logs, writes checkpoints and the clean-shutdown marks, lets go of the
-   * locks.
+   * locks. Logs that have failed hold up nothing: their directory has no mark.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -526,12 +544,8 @@ export class LogStore implements CheckpointKeeper, CleanerCheckpoint {
     const hadFailures = await this.#openings.close()
     await this.#upkeep
     await this.#out.close()
-    const waiting = [...this.#logs.values()]
-    const isClean = !waiting.some((log) => log.isFailed) && !hadFailures
-    const worker = async () => {
-      for (let log = waiting.pop(); log !== undefined; log = waiting.pop()) await log.close()
-    }
-    await Promise.all(Array.from({ length: CLOSE_PARALLEL }, worker))
+    const haveAllClosed = await this.#closeLogs()
+    const isClean = haveAllClosed && !hadFailures
     await this.checkpoint()
     for (const directory of this.#directories) {
       // Where nobody has looked, all is as the process before this one has left it.
