@@ -219,6 +219,36 @@ describe('node/partitions', () => {
     await fixture.stop()
   })
 
+  for (const end of ['moved', 'deleted'] as const) {
+    it(`goes on when the disk refuses while a replica is ${end}, and may have it again`, async () => {
+      const fixture = new Fixture(9)
+      await fixture.start()
+      await fixture.register(5)
+      await fixture.apply(topicRecord('t', T), partitionRecord(T, 0, { ...three, leader: 2 }))
+      const { disk } = fixture.world.host('n1')
+      disk.fault = (operation, path) => {
+        return operation === 'syncDirectory' && path === 'data' ? 'EIO' : undefined
+      }
+      const away = { replicas: [2, 3], isr: [2, 3], directories: directories.slice(1) }
+      await fixture.apply(
+        end === 'moved'
+          ? partitionChangeRecord(T, 0, away)
+          : { type: 'RemoveTopicRecord', topicId: T },
+      )
+      assert.equal(fixture.partitions.find('t', 0), undefined)
+      disk.fault = () => undefined
+      const back = { replicas: [1, 2, 3], directories }
+      if (end === 'moved') await fixture.apply(partitionChangeRecord(T, 0, back))
+      else {
+        const id = idOf(9)
+        await fixture.apply(topicRecord('t', id), partitionRecord(id, 0, { ...three, leader: 2 }))
+      }
+      assert.equal(fixture.partitions.find('t', 0)!.isClosed, false)
+      assert.deepEqual(fixture.logs, ['t-0'])
+      await fixture.stop()
+    })
+  }
+
   it('removes strays only when it is registered, and never what the next image has', async () => {
     const fixture = new Fixture(5)
     await fixture.start()

@@ -252,13 +252,13 @@ export class Partitions implements DataPort {
       if (this.#isClosed) return
       if (topicId !== undefined && topicById(this.#image, topicId) !== undefined) {
         logger.warn('A log that other nodes have now is removed.', { topic, partition })
-        await store.delete(topic, partition)
+        await this.#removeLog(topic, partition)
         continue
       }
       // A topic that was deleted meanwhile, or metadata that is wrong: nobody can tell.
       const message = 'A log of a topic that is not known is set aside: remove *-stray by hand.'
       logger.warn(message, { topic, partition })
-      await store.setAside(topic, partition)
+      await this.#letGo(topic, partition, store.setAside(topic, partition))
     }
     this.#stored.clear()
     for (const [id, hosted] of this.#byId) {
@@ -404,7 +404,7 @@ export class Partitions implements DataPort {
     if (log === undefined) return
     const image = this.#imageOf(hosted, index)
     if (image === undefined) {
-      if (!this.#isClosed) await store.delete(hosted.name, index)
+      if (!this.#isClosed) await this.#removeLog(hosted.name, index)
       return
     }
     const partition = new Partition({
@@ -467,7 +467,25 @@ export class Partitions implements DataPort {
     const { topic, index } = partition
     hosted.partitions[index] = undefined
     this.#retire(partition)
-    this.#queue(hosted, index, () => this.#parts.store.delete(topic, index))
+    this.#queue(hosted, index, () => this.#removeLog(topic, index))
+  }
+
+  #removeLog(topic: string, partition: number): Promise<void> {
+    return this.#letGo(topic, partition, this.#parts.store.delete(topic, partition))
+  }
+
+  /** A disk that refuses is no reason to end: what is left of the log, the next start removes. */
+  async #letGo(topic: string, partition: number, removal: Promise<void>): Promise<void> {
+    try {
+      await removal
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      this.#parts.logger.warn('A log that is here no longer could not be removed for good.', {
+        topic,
+        partition,
+        error: error.message,
+      })
+    }
   }
 
   #retire(partition: Partition): void {
@@ -539,7 +557,7 @@ export class Partitions implements DataPort {
       if (partition !== undefined) this.#retire(partition)
       // One whose log could not be opened leaves a directory all the same.
       else if (!replicas.includes(this.#parts.nodeId) || this.#isOfAnother(hosted, index)) continue
-      this.#queue(hosted, index, () => this.#parts.store.delete(topic.name, index))
+      this.#queue(hosted, index, () => this.#removeLog(topic.name, index))
     }
   }
 
