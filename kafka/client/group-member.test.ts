@@ -52,6 +52,19 @@ describe('kafka/client/group-member', () => {
     assert.deepEqual((await join())[0], { ...place(0, 4), epoch: 3 })
   })
 
+  it('says who it is and does not leave, when it is a static member (KIP-345)', async () => {
+    const options = { group: 'g', topics: ['orders'], heartbeatMs: 500, instanceId: 'one' }
+    const one = new GroupMember(cluster, options)
+    await fake.world.complete(one.join(), 5000)
+    await fake.world.complete(one.commit([place(0, 4)]), 1000)
+    await fake.world.runFor(700)
+    const said = ['join one', 'sync one', 'commit one', 'heartbeat one']
+    assert.deepEqual([...fake.group.instances], said)
+    await fake.world.complete(one.close(), 1000)
+    assert.deepEqual(callsOf('leave'), [])
+    assert.equal(fake.group.members.size, 1)
+  })
+
   it('follows a coordinator that moves, and stays the same member', async () => {
     await join()
     const { memberId, generation } = member.identity

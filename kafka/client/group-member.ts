@@ -51,6 +51,8 @@ export interface GroupOptions {
   readonly heartbeatMs?: number
   /** How long a coordinator may be missing before that is an error. Default: the client's timeout. */
   readonly patienceMs?: number
+  /** Of a static member (KIP-345): it does not leave, and comes back to its share after a restart. */
+  readonly instanceId?: string
 }
 
 const RETRY_MS = 50
@@ -64,7 +66,8 @@ const MANY_MEMBERS_SINCE = 3
 
 export class GroupMember {
   readonly #cluster: Cluster
-  readonly #options: Required<GroupOptions>
+  readonly #options: Required<Omit<GroupOptions, 'instanceId'>>
+  readonly #instanceId: string | null
   readonly #coordinator: CoordinatorLink
   #memberId = ''
   #generation = -1
@@ -74,11 +77,13 @@ export class GroupMember {
 
   constructor(cluster: Cluster, options: GroupOptions) {
     this.#cluster = cluster
+    const { instanceId = null, ...given } = options
+    this.#instanceId = instanceId
     this.#options = {
       sessionTimeoutMs: 45_000,
       heartbeatMs: 3000,
       patienceMs: cluster.options.timeoutMs,
-      ...options,
+      ...given,
     }
     this.#coordinator = new CoordinatorLink(cluster, options.group)
   }
@@ -130,7 +135,7 @@ export class GroupMember {
         groupId: this.#options.group,
         generationIdOrMemberEpoch: this.#generation,
         memberId: this.#memberId,
-        groupInstanceId: null,
+        groupInstanceId: this.#instanceId,
         topics: byTopic(positions).map(([name, row]) => ({
           name,
           partitions: row.map(({ partition, offset, epoch = -1 }) => ({
@@ -148,13 +153,13 @@ export class GroupMember {
     )
   }
 
-  /** Leaves, so that the others need not wait for the session to end. */
+  /** Leaves, so that the others need not wait for the session to end; a static member stays. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#heartbeat?.cancel()
     const connection = this.#coordinator.openConnection
-    if (this.#memberId === '' || connection === undefined) return
+    if (this.#memberId === '' || connection === undefined || this.#instanceId !== null) return
     const isMany = connection.version(leaveGroup as never) >= MANY_MEMBERS_SINCE
     const body = {
       groupId: this.#options.group,
@@ -178,7 +183,7 @@ export class GroupMember {
         sessionTimeoutMs: this.#options.sessionTimeoutMs,
         rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
         memberId: this.#memberId,
-        groupInstanceId: null,
+        groupInstanceId: this.#instanceId,
         protocolType: 'consumer',
         protocols: [{ name: 'range', metadata: encodeSubscription(this.#options.topics) }],
         reason: null,
@@ -205,7 +210,7 @@ export class GroupMember {
         groupId: this.#options.group,
         generationId: this.#generation,
         memberId: this.#memberId,
-        groupInstanceId: null,
+        groupInstanceId: this.#instanceId,
         protocolType: 'consumer',
         protocolName: 'range',
         assignments,
@@ -283,7 +288,7 @@ export class GroupMember {
           groupId: this.#options.group,
           generationId: generation,
           memberId: this.#memberId,
-          groupInstanceId: null,
+          groupInstanceId: this.#instanceId,
         }),
         { timeoutMs: Math.min(timeoutMs, this.#cluster.options.timeoutMs) },
       )

@@ -15,6 +15,8 @@ export class SharedGroup {
   readonly committedEpochs = new Map<string, number>()
   /** API names with the node that was asked. */
   readonly calls: string[] = []
+  /** Static members that called, by API name. */
+  readonly instances = new Set<string>()
   assignments = new Map<string, Buffer>()
   #nextMember = 1
 
@@ -38,6 +40,9 @@ export function groupsOf(
     if (!group.members.has(memberId)) return 25
     return generation === group.generation ? 0 : 22
   }
+  const note = (call: string, instance: string | null) => {
+    if (instance !== null) group.instances.add(`${call} ${instance}`)
+  }
   return {
     async findCoordinator(_context, { coordinatorKeys }) {
       const found = endpoint(group.coordinatorId)
@@ -51,7 +56,8 @@ export function groupsOf(
         }),
       }
     },
-    async joinGroup(_context, { memberId, protocols }) {
+    async joinGroup(_context, { memberId, groupInstanceId, protocols }) {
+      note('join', groupInstanceId)
       const none = { protocolName: '', leader: '', memberId, members: [] }
       const error = refusal('join')
       if (error !== 0) return { ...none, errorCode: error }
@@ -74,7 +80,8 @@ export function groupsOf(
         members: leader === memberId ? members : [],
       }
     },
-    async syncGroup(_context, { memberId, generationId, assignments }) {
+    async syncGroup(_context, { memberId, groupInstanceId, generationId, assignments }) {
+      note('sync', groupInstanceId)
       const errorCode = refusal('sync', memberId, generationId)
       for (const { memberId: id, assignment } of assignments) {
         group.assignments.set(id, Buffer.from(assignment))
@@ -82,7 +89,8 @@ export function groupsOf(
       const assignment = group.assignments.get(memberId) ?? Buffer.alloc(0)
       return { errorCode, assignment, protocolType: 'consumer', protocolName: 'range' }
     },
-    async heartbeat(_context, { memberId, generationId }) {
+    async heartbeat(_context, { memberId, groupInstanceId, generationId }) {
+      note('heartbeat', groupInstanceId)
       return { errorCode: refusal('heartbeat', memberId, generationId) }
     },
     async leaveGroup(_context, { members }) {
@@ -90,7 +98,9 @@ export function groupsOf(
       for (const { memberId } of members) group.members.delete(memberId)
       return { errorCode, members: [] }
     },
-    async offsetCommit(_context, { memberId, generationIdOrMemberEpoch, topics }) {
+    async offsetCommit(_context, request) {
+      const { memberId, groupInstanceId, generationIdOrMemberEpoch, topics } = request
+      note('commit', groupInstanceId)
       const errorCode = refusal('commit', memberId, generationIdOrMemberEpoch)
       return {
         topics: topics.map(({ name, partitions }) => ({
