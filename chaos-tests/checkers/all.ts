@@ -3,6 +3,7 @@ import { unavailability } from './availability.ts'
 import { endsThatGoBack, staleLatest, watermarksThatGoBack } from './ends.ts'
 import { commitsThatRegress, doubleOwners } from './groups.ts'
 import type { History, Violation } from './history.ts'
+import { membersBehind } from './in-sync.ts'
 import { twoLeaders } from './leaders.ts'
 import { metadataOrder } from './metadata.ts'
 import { externalPolls, internalPolls, skippedRecords } from './polls.ts'
@@ -40,6 +41,7 @@ export const CHECKERS: readonly Checker[] = [
   staleLatest,
   endsThatGoBack,
   watermarksThatGoBack,
+  membersBehind,
   doubleOwners,
   commitsThatRegress,
   twoLeaders,

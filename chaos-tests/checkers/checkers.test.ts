@@ -121,6 +121,16 @@ const watermark = (offset: number, boot = 1): Entry => {
   return { op: 'watermark', scope: 't-0', node: 1, boot, offset, atMs: tick() }
 }
 
+const behind = (endOffset: number): Entry => ({
+  op: 'behind',
+  scope: 't-0',
+  node: 2,
+  isr: [1, 2],
+  endOffset,
+  highWatermark: 4,
+  atMs: tick(),
+})
+
 const fault = (name: string, forMs = 0): Entry => {
   return { op: 'fault', name, target: 'all', atMs: tick(), forMs }
 }
@@ -184,6 +194,7 @@ const BROKEN: Readonly<Record<string, () => Entry[]>> = {
   'stale-latest': () => [send(['a', 'b'], 0), latest(1)],
   'end-goes-back': () => [latest(5), latest(4)],
   'watermark-goes-back': () => [watermark(5), watermark(4)],
+  'in-sync-behind': () => [watermark(4), behind(3)],
   'double-owner': () => [assign('m', 1, -1), assign('n', 1, -1)],
   'offset-commit-regress': () => [commit('m', 1, 5), assign('n', 2, 4)],
   'two-leaders': () => [leader(1, 7), leader(2, 7)],
@@ -229,6 +240,7 @@ function sound(): Entry[] {
     latest(5),
     watermark(5),
     watermark(3, 2),
+    behind(5),
     assign('m', 1, -1),
     commit('m', 1, 2),
     assign('n', 2, 2),

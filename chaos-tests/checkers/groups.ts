@@ -4,14 +4,15 @@ import { type Commit, entriesOf, type History, type Violation } from './history.
 export function doubleOwners(history: History): Violation[] {
   const violations: Violation[] = []
   const owners = new Map<string, string>()
-  for (const { group, generation, member, owned } of entriesOf(history, 'assign')) {
+  for (const { group, generation, member, instance, owned } of entriesOf(history, 'assign')) {
+    const who = instance ?? member
     for (const { topic, partition } of owned) {
       const key = `group ${group}, generation ${generation}, ${topic}-${partition}`
       const owner = owners.get(key)
-      if (owner !== undefined && owner !== member) {
-        violations.push({ checker: 'double-owner', message: `${key}: ${owner} and ${member}` })
+      if (owner !== undefined && owner !== who) {
+        violations.push({ checker: 'double-owner', message: `${key}: ${owner} and ${who}` })
       }
-      owners.set(key, member)
+      owners.set(key, who)
     }
   }
   return violations

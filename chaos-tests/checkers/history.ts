@@ -65,6 +65,8 @@ export interface Assign extends Timed {
   readonly group: string
   readonly generation: number
   readonly member: string
+  /** Of a static member, which has another id after each restart. */
+  readonly instance?: string
   readonly owned: readonly Owned[]
 }
 
@@ -157,6 +159,17 @@ export interface Watermark {
   readonly atMs: number
 }
 
+/** A member of an ISR whose log ends before a watermark that somebody has shown. */
+export interface Behind {
+  readonly op: 'behind'
+  readonly scope: string
+  readonly node: number
+  readonly isr: readonly number[]
+  readonly endOffset: number
+  readonly highWatermark: number
+  readonly atMs: number
+}
+
 /** Something was done to the cluster. */
 export interface Fault {
   readonly op: 'fault'
@@ -191,6 +204,7 @@ export type Entry =
   | DurableVote
   | Elected
   | Watermark
+  | Behind
   | Fault
   | Replica
 

@@ -12,6 +12,8 @@ export interface Bug {
   readonly replace: string
   /** Faults that bring it out; all, when absent. */
   readonly faults?: string
+  /** Of the cluster that brings it out; three, when absent. */
+  readonly nodes?: number
 }
 
 const POWER = 'power-loss,power-loss-all,kill,reset'
@@ -65,7 +67,7 @@ export const BUGS: readonly Bug[] = [
     file: 'replication/leader.js',
     find: 'remote.position >= this.#led.highWatermark &&',
     replace: '',
-    faults: FAILOVER,
+    faults: 'isolate,bandwidth,slow-links',
   },
   {
     name: 'retries are not recognised',
@@ -94,6 +96,7 @@ export const BUGS: readonly Bug[] = [
     find: 'return this.isPreVote || isVoteDurable ? true : undefined',
     replace: 'return true',
     faults: POWER,
+    nodes: 1,
   },
   {
     name: 'metadata is acknowledged before it is durable',
@@ -103,10 +106,10 @@ export const BUGS: readonly Bug[] = [
     faults: POWER,
   },
   {
-    name: 'entries of earlier terms are committed by counting',
-    file: 'raft/leader.js',
-    find: 'if (reached <= log.commit || log.termAt(reached) !== term)',
-    replace: 'if (reached <= log.commit)',
+    name: 'a follower commits what it was not sent',
+    file: 'raft/follower.js',
+    find: 'const position = Math.min(this.#leaderCommit, this.#verifiedEnd, log.writtenEnd);',
+    replace: 'const position = Math.min(this.#leaderCommit, log.writtenEnd);',
     faults: FAILOVER,
   },
   {
@@ -131,11 +134,12 @@ export const BUGS: readonly Bug[] = [
     faults: 'client-crash,client-pause,reset',
   },
   {
-    name: 'members of old generations may commit',
+    name: 'whoever was a member may commit',
     file: 'node/coordinator/group/membership.js',
-    find: 'return claim.generationId === group.generation ? NONE : ILLEGAL_GENERATION',
-    replace: 'return NONE',
-    faults: 'client-pause,cut-client,client-crash',
+    find: 'const error = checkClaim(group, claim);',
+    replace:
+      'if (!group.members.has(claim.memberId)) return NONE; const error = checkClaim(group, claim);',
+    faults: 'client-pause,cut-client,pause',
   },
   {
     name: 'a failed sync is ignored',
@@ -177,7 +181,7 @@ export const BUGS: readonly Bug[] = [
     file: 'log/reader.js',
     find: 'if (crc32c(source, at + ATTRIBUTES_AT, at + size) !== crcAt(source, at)) {',
     replace: 'if (false) {',
-    faults: 'flip,misdirected-write,stale-read',
+    faults: 'flip,restart',
   },
   {
     name: 'a follower cuts its log at the watermark',
@@ -194,10 +198,10 @@ export const BUGS: readonly Bug[] = [
     faults: FAILOVER,
   },
   {
-    name: 'a replica that is about to join does not count',
-    file: 'replication/isr.js',
-    find: 'return this.#committed.includes(nodeId) || this.#proposed?.includes(nodeId) === true',
-    replace: 'return this.#committed.includes(nodeId)',
+    name: 'a new leader shows all that it has',
+    file: 'replication/partition.js',
+    find: 'this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset);',
+    replace: 'this.#highWatermark = this.log.logEndOffset;',
     faults: FAILOVER,
   },
   {
@@ -216,17 +220,17 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'a replica with an empty disk stays in the ISR',
-    file: 'node/metadata/partition-change.js',
-    find: 'return !this.#lost.has(id) && this.#rules.isActive(this.#seen, id);',
-    replace: 'return this.#rules.isActive(this.#seen, id);',
-    faults: 'wipe,kill',
+    file: 'node/metadata/broker-registrations.js',
+    find: 'return { lost: self, directories };',
+    replace: 'return undefined;',
+    faults: 'wipe',
   },
   {
-    name: 'an ISR that was asked for in an earlier life is taken',
-    file: 'node/metadata/isr-changes.js',
-    find: 'if (proposal.partitionEpoch < partitionEpoch)',
-    replace: 'if (false)',
-    faults: FAILOVER,
+    name: 'a replica that is about to leave counts no more',
+    file: 'replication/isr.js',
+    find: 'return this.#committed.includes(nodeId) || this.#proposed?.includes(nodeId) === true',
+    replace: 'return (this.#proposed ?? this.#committed).includes(nodeId)',
+    faults: 'cut,cut-one-way',
   },
   {
     name: 'messages leave before the vote is durable',
@@ -255,7 +259,7 @@ export const BUGS: readonly Bug[] = [
     find: 'this.#await(batch, lastOffset, log);',
     replace:
       'for (const waiting of batch.waiting.splice(0)) waiting.settle(0); this.#await(batch, lastOffset, log);',
-    faults: FAILOVER,
+    faults: 'isolate,client-crash',
   },
   {
     name: 'a coordinator that moves leaves out the newest commit',

@@ -73,6 +73,11 @@ export class Faults {
     return node.name
   }
 
+  /** For what only the end of all ends. */
+  untilHealed(undo: Undo): void {
+    this.#active.add(undo)
+  }
+
   /** Ends all faults, and starts all nodes; those whose disk failed anew. */
   healAll(): void {
     for (const undo of [...this.#active]) this.#undo(undo)

@@ -17,9 +17,12 @@ export interface MemberSpec {
   readonly commitChance: number
   /** Of going away after a poll, to join again. */
   readonly leaveChance: number
+  /** Whether it comes back to its share after a restart (group.instance.id). */
+  readonly isStatic?: boolean
 }
 
 export async function runMember(context: ClientContext, spec: MemberSpec): Promise<void> {
+  const instance = spec.isStatic === true ? { instanceId: instanceOf(context) } : {}
   for (let life = 0; !context.isOver; life++) {
     const cluster = new Cluster(context.world, {
       bootstrap: context.bootstrap,
@@ -31,6 +34,7 @@ export async function runMember(context: ClientContext, spec: MemberSpec): Promi
       topics: [spec.topic],
       sessionTimeoutMs: spec.sessionTimeoutMs,
       heartbeatMs: Math.floor(spec.sessionTimeoutMs / 4),
+      ...instance,
     })
     try {
       await live(context, spec, { cluster, member, life })
@@ -42,6 +46,9 @@ export async function runMember(context: ClientContext, spec: MemberSpec): Promi
     await context.pause(context.random.below(300))
   }
 }
+
+/** The same in each life of the client. */
+const instanceOf = ({ name }: ClientContext): string => name.replace(/\..*/, '')
 
 async function live(
   context: ClientContext,
@@ -62,6 +69,7 @@ async function live(
       group: spec.group,
       generation,
       member: memberId,
+      ...(spec.isStatic === true ? { instance: instanceOf(context) } : {}),
       owned: share.map(({ topic, partition, offset }) => {
         return { topic, partition, offset: offset ?? -1 }
       }),

@@ -1,5 +1,5 @@
 /*
- * The tests are tested: `npm run chaos:bugs -- [--seeds N] [--bug PART-OF-NAME]` makes each
+ * The tests are tested: `npm run chaos:bugs -- [--seeds N] [--bug PART-OF-NAME,...]` makes each
  * deliberate bug in a copy of dist/, runs seeds until one fails that passes without it, and prints
  * the table for docs/testing.md.
  */
@@ -34,7 +34,8 @@ interface Finding {
 /** The first seed that fails in the copy. */
 function firstFailure(copy: string, bug: Bug, from: number, seeds: number): Finding | undefined {
   const script = join(copy, 'dist/chaos-tests/sim/run.js')
-  const options = ['--nodes', '3', '--seconds', '8', '--from', `${from}`, '--seeds', `${seeds}`]
+  const nodes = `${bug.nodes ?? 3}`
+  const options = ['--nodes', nodes, '--seconds', '8', '--from', `${from}`, '--seeds', `${seeds}`]
   if (bug.faults !== undefined) options.push('--faults', bug.faults)
   const { stdout } = spawnSync(process.execPath, [script, ...options, '--failures', '1'], {
     cwd: copy,
@@ -85,6 +86,7 @@ function rowOf(copy: string, bug: Bug): { by: string; seeds: string } {
 
 function main(): number {
   const copy = mkdtempSync(join(tmpdir(), 'odradek-bugs-'))
+  const parts = values.bug.split(',')
   let missed = 0
   try {
     cpSync(DIST, join(copy, 'dist'), { recursive: true })
@@ -92,7 +94,7 @@ function main(): number {
     cpSync(join(DIST, '../proto'), join(copy, 'proto'), { recursive: true })
     writeFileSync(join(copy, 'package.json'), '{"type":"module"}\n')
     process.stdout.write('| bug | found by | seeds |\n|---|---|---|\n')
-    for (const bug of BUGS.filter(({ name }) => name.includes(values.bug))) {
+    for (const bug of BUGS.filter(({ name }) => parts.some((part) => name.includes(part)))) {
       const row = rowOf(copy, bug)
       if (row.seeds === '-') missed++
       process.stdout.write(`| ${bug.name} | ${row.by} | ${row.seeds} |\n`)

@@ -5,6 +5,7 @@
  */
 import type { SimRandom } from '../../base/sim/random.ts'
 import type { AdminSpec } from './admins.ts'
+import type { ElectorSpec } from './electors.ts'
 import type { MemberSpec } from './groups.ts'
 import type { MoverSpec } from './movers.ts'
 import type { PlainProducerSpec } from './plain-producers.ts'
@@ -21,6 +22,7 @@ export type ActorSpec =
   | AdminSpec
   | MoverSpec
   | TrimmerSpec
+  | ElectorSpec
 
 export interface Actor {
   /** The name of its machine. */
@@ -106,7 +108,7 @@ export interface Plan {
   readonly faults: readonly FaultStep[]
   /** While anything may fail. */
   readonly safetyMs: number
-  /** Whether the others stay broken while a majority has to serve. */
+  /** Whether some nodes stay broken while a connected core of the others has to serve. */
   readonly isCoreOnly: boolean
   /** After the faults, until the load ends. */
   readonly livenessMs: number
@@ -215,6 +217,7 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
     if (random.chance(0.6)) {
       const sessionTimeoutMs = random.pick([1000, 3000, 6000])
       const leaveChance = random.pick([0, 0.02])
+      const isStatic = random.chance(0.3)
       for (let i = 1 + random.below(3); i > 0; i--) {
         add({
           kind: 'member',
@@ -225,6 +228,7 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
           sessionTimeoutMs,
           commitChance: random.pick([0.1, 0.5, 1]),
           leaveChance,
+          isStatic,
         })
       }
     }
@@ -236,7 +240,10 @@ function makeActors(random: SimRandom, topics: readonly Topic[], nodes: number):
   return actors
 }
 
-/** Those who move partitions and delete records that others use. */
+/** As long as that many vote, the loss of one disk is no harm. */
+const VOTERS_MIN = 3
+
+/** Those who move partitions, delete records that others use, and change who votes. */
 function makeOperators(
   random: SimRandom,
   topics: readonly Topic[],
@@ -255,6 +262,10 @@ function makeOperators(
     if (random.chance(0.15)) {
       add({ kind: 'trimmer', ...common, share: random.pick([0.2, 0.8]), pauseMs: 3000 })
     }
+  }
+  if (nodes > VOTERS_MIN && random.chance(0.4)) {
+    const pauseMs = random.pick([200, 2000])
+    add({ kind: 'elector', votersMin: VOTERS_MIN, forMs, pauseMs, timeoutMs: 2000 })
   }
   return actors
 }

@@ -87,7 +87,7 @@ class Shrinking {
       if (this.plan.topics.length === 1) return
       const topics = this.plan.topics.filter((other) => other !== topic)
       const actors = this.plan.actors.filter(({ spec }) => {
-        return spec.kind === 'admin' || spec.topic !== topic.name
+        return spec.kind === 'admin' || spec.kind === 'elector' || spec.topic !== topic.name
       })
       await this.#try({ ...this.plan, topics, actors })
     }

@@ -17,7 +17,9 @@ import {
 import { runAdmin } from './admins.ts'
 import { ClientContext } from './client-context.ts'
 import { SimCluster, type SimNode } from './cluster.ts'
+import { breakOff, pickBroken } from './core.ts'
 import { batchesOf, segmentsOf, undurableAck } from './disks.ts'
+import { runElector } from './electors.ts'
 import { Faults } from './faults.ts'
 import { readEverything } from './finale.ts'
 import { runMember } from './groups.ts'
@@ -101,8 +103,11 @@ class SimRun {
       settings: plan.settings,
     })
     this.#recorder = new Recorder(() => this.#cluster.nowMs)
-    this.#recorder.onAcknowledged = (send) => this.#lookAtDisks(send)
     this.#watch = new Watch(this.#cluster, this.#recorder)
+    this.#recorder.onAcknowledged = (send) => {
+      this.#lookAtDisks(send)
+      this.#watch.acknowledged()
+    }
     this.#clients = plan.actors.map((actor) => {
       return { actor, context: undefined, lives: 0, ended: true }
     })
@@ -248,9 +253,9 @@ class SimRun {
     }
   }
 
-  /** Everywhere; then, when the plan says so, one node goes for good and the others have to serve. */
+  /** Everywhere; then, when the plan says so, some stay broken and the others have to serve. */
   async #heal(): Promise<void> {
-    const { sim, nodes } = this.#cluster
+    const { sim } = this.#cluster
     this.#faults.healAll()
     sim.maybes.probability = 0
     this.#recorder.add(this.#marker('faults end', 0))
@@ -259,15 +264,23 @@ class SimRun {
       await sim.runFor(REPLACE_AFTER_MS)
       this.#replaceDamaged()
       await sim.runFor(CALM_MS)
-      const broken = this.#random.pick(nodes)
-      this.#cluster.kill(broken)
-      this.#recorder.add({ ...this.#marker('kill', 0), target: broken.name })
+      this.#breakSome()
     } else {
       this.#cluster.sim.scheduler.after(REPLACE_AFTER_MS * 1000, 'operator', () => {
         this.#replaceDamaged()
       })
     }
     this.#recorder.add(this.#marker('healed', RECOVERY_MS))
+  }
+
+  #breakSome(): void {
+    const minIsr = Number(this.#plan.settings['min.insync.replicas'] ?? 1)
+    const clients = this.#clients.map(({ actor }) => actor.id)
+    for (const broken of pickBroken(this.#cluster, this.#random, minIsr)) {
+      this.#faults.untilHealed(breakOff(this.#cluster, broken, clients))
+      const { node, way } = broken
+      this.#recorder.add({ ...this.#marker(`${way} for good`, 0), target: node.name })
+    }
   }
 
   #replaceDamaged(): void {
@@ -360,6 +373,7 @@ const RUNNERS: Readonly<Record<ActorSpec['kind'], Runner>> = {
   admin: runAdmin,
   mover: runMover,
   trimmer: runTrimmer,
+  elector: runElector,
 }
 
 const MAY_END_A_NODE: ReadonlySet<FaultName> = new Set<FaultName>([

@@ -1,7 +1,9 @@
 /**
  * Rare events that a set of seeds has to reach, each at least once: tests that never come to a
- * branch prove nothing about it. They are told by the lines that nodes write about themselves.
+ * branch prove nothing about it. They are told by the lines that nodes write about themselves, and by
+ * the history.
  */
+import { entriesOf, type History } from '../checkers/history.ts'
 
 export interface Sometimes {
   readonly name: string
@@ -33,6 +35,16 @@ export const SOMETIMES: readonly Sometimes[] = [
   of('a controller is waited for', 'The controller did not answer a change of in-sync sets.'),
 ]
 
+/** What a history has to show at least once: its faults by name, and static members that came back. */
+export const HAPPENED: readonly string[] = [
+  'down for good',
+  'stopped for good',
+  'cut off for good',
+  'add-voter',
+  'remove-voter',
+  'static member again',
+]
+
 /** Places of the product that ask `world.maybe`: each has to be told yes at least once. */
 export const MAYBES: readonly string[] = [
   'log.roll',
@@ -52,8 +64,9 @@ export const MAYBES: readonly string[] = [
 export function reachedIn(run: {
   readonly logs: ReadonlyMap<string, string>
   readonly maybes: readonly string[]
+  readonly history: History
 }): Set<string> {
-  const reached = new Set<string>(run.maybes)
+  const reached = new Set<string>([...run.maybes, ...happenedIn(run.history)])
   for (const log of run.logs.values()) {
     for (const { name, message } of SOMETIMES) {
       if (!reached.has(name) && log.includes(message)) reached.add(name)
@@ -62,7 +75,23 @@ export function reachedIn(run: {
   return reached
 }
 
+function happenedIn(history: History): string[] {
+  const names: string[] = entriesOf(history, 'fault').map(({ name }) => name)
+  const ids = new Map<string, string>()
+  for (const { group, generation, instance, member } of entriesOf(history, 'assign')) {
+    const key = `${group}/${generation}/${instance}`
+    const before = ids.get(key)
+    if (instance !== undefined && before !== undefined && before !== member) {
+      names.push('static member again')
+    }
+    ids.set(key, member)
+  }
+  return names
+}
+
 /** What a set of seeds should have reached, and has not. */
 export function missedIn(reached: ReadonlySet<string>): string[] {
-  return [...SOMETIMES.map(({ name }) => name), ...MAYBES].filter((name) => !reached.has(name))
+  return [...SOMETIMES.map(({ name }) => name), ...HAPPENED, ...MAYBES].filter(
+    (name) => !reached.has(name),
+  )
 }

@@ -3,6 +3,7 @@
  * watermark is. What must never happen at all is found by checkers of what is noted here.
  */
 import type { SimCluster } from './cluster.ts'
+import { InSync } from './in-sync.ts'
 import type { Recorder } from './recorder.ts'
 import { durableVote, durableVoter } from './votes.ts'
 
@@ -11,6 +12,7 @@ const LOOK_US = 100_000
 export class Watch {
   readonly #cluster: SimCluster
   readonly #recorder: Recorder
+  readonly #inSync: InSync
   readonly #leaders = new Set<string>()
   readonly #watermarks = new Map<string, number>()
   /** A replica that was moved away and back begins anew in the same process. */
@@ -22,11 +24,14 @@ export class Watch {
   constructor(cluster: SimCluster, recorder: Recorder) {
     this.#cluster = cluster
     this.#recorder = recorder
+    this.#inSync = new InSync(cluster, recorder)
     cluster.onStarted = ({ id }, running) => {
+      this.#inSync.follow(running)
       running.quorum.onLeadership((leads, epoch) => {
         if (!leads) return
         this.#leads({ scope: 'raft', epoch, node: id, atMs: recorder.nowMs })
-        this.#elected(id, epoch)
+        const electorate = running.quorum.voters.map(({ nodeId }) => nodeId)
+        this.#elected(id, epoch, electorate)
       })
     }
   }
@@ -43,8 +48,14 @@ export class Watch {
     this.#isOver = true
   }
 
+  /** Something was acknowledged just now: all who may lead next have it. */
+  acknowledged(): void {
+    if (!this.#isOver) this.#inSync.look()
+  }
+
   #look(): void {
     this.#lookAtVotes()
+    this.#inSync.look()
     const atMs = this.#recorder.nowMs
     for (const { id, running } of this.#cluster.running) {
       for (const partition of running!.partitions.all()) {
@@ -70,9 +81,9 @@ export class Watch {
   }
 
   /** Whose disks remember that they voted for it: those that forgot by a fault are believed. */
-  #elected(node: number, term: number): void {
-    const { nodes } = this.#cluster
-    const backers = nodes.filter((one) => {
+  #elected(node: number, term: number, electorate: readonly number[]): void {
+    const voters = this.#cluster.nodes.filter(({ id }) => electorate.includes(id))
+    const backers = voters.filter((one) => {
       const vote = durableVote(one)
       const hasForgotten = one.diskLife > 1 || durableVoter(one) !== ''
       if (vote === undefined || hasForgotten) return hasForgotten
@@ -80,7 +91,7 @@ export class Watch {
     })
     const ids = backers.map(({ id }) => id)
     const atMs = this.#recorder.nowMs
-    this.#recorder.add({ op: 'elected', term, node, voters: nodes.length, backers: ids, atMs })
+    this.#recorder.add({ op: 'elected', term, node, voters: voters.length, backers: ids, atMs })
   }
 
   #lookAtVotes(): void {
