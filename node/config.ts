@@ -88,6 +88,13 @@ export class Settings {
     return new Settings(this.statics, this.notes, clusterDefaults, own)
   }
 
+  /** Names that were set while nodes run and are in no table: Kafka keeps them for plugins. */
+  unknownDynamicNames(isDefault: boolean): Set<string> {
+    const own = isDefault ? [] : [...this.#own.keys()]
+    const names = [...own, ...this.#clusterDefaults.keys()]
+    return new Set(names.filter((name) => brokerSetting(name) === undefined))
+  }
+
   /** The text in force; null: none. The name must be in the tables. */
   raw(name: string): string | null {
     assert(brokerSetting(name) !== undefined, `${name} is a setting`)

@@ -108,8 +108,15 @@ describe('node/config/alter', () => {
     })
     const bad = one('broker', 'log.retention.ms', 'x')
     assert.ok('error' in bad && bad.error === 42)
-    const unknown = one('broker', 'nothing', '1')
-    assert.ok('error' in unknown && unknown.error === 42)
+  })
+
+  it('keeps what it does not know of a broker, as Kafka does for plugins', () => {
+    for (const kind of ['broker', 'brokerDefault'] as const) {
+      assert.deepEqual(
+        alterIncrementally(kind, new Map(), [change('nothing', '1')], settings),
+        new Map([['nothing', '1']]),
+      )
+    }
   })
 
   it('keeps settings of groups between the limits of the broker', () => {

@@ -193,6 +193,8 @@ function checkOne(kind: ResourceKind, name: string, value: string | null): Refus
   const setting = settingOf(kind, name)
   // A value that an older release stored can always be taken back.
   if (setting === undefined && value === null) return undefined
+  // Kafka keeps settings of brokers that it does not know, for plugins of theirs.
+  if (setting === undefined && (kind === 'broker' || kind === 'brokerDefault')) return undefined
   if (setting === undefined) return { error: errorFor(kind), message: UNKNOWN[kind] + name }
   if (kind === 'broker' || kind === 'brokerDefault') {
     const list = `Set(${name})`

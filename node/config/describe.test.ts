@@ -114,6 +114,33 @@ describe('node/config/describe', () => {
     }
   })
 
+  it('describes all settings when none is named, as Kafka does for an empty list', () => {
+    const all = describeTopic(new Map(), settings(), null)
+    assert.deepEqual(describeTopic(new Map(), settings(), []), all)
+    assert.deepEqual(
+      describeTopic(new Map(), settings(), ['retention.ms']).map(({ name }) => name),
+      ['retention.ms'],
+    )
+  })
+
+  it('shows that a broker was given a setting it does not know, and not its value', () => {
+    const given = new Map([['no.such', 'secret']])
+    const row = (...sources: number[]) => ({
+      name: 'no.such',
+      value: null,
+      readOnly: true,
+      configSource: sources[0],
+      isSensitive: true,
+      synonyms: sources.map((source) => ({ name: 'no.such', value: null, source })),
+      configType: 0,
+      documentation: null,
+    })
+    const both = loadSettings({ flags: STOCK }).withDynamic(given, given)
+    assert.deepEqual(describeBroker(both, ['no.such'], true), [row(3)])
+    assert.deepEqual(describeBroker(both, ['no.such'], false), [row(2, 3)])
+    assert.deepEqual(describeBroker(settings(), ['no.such'], false), [])
+  })
+
   it('explains every setting, and every difference from Kafka', () => {
     for (const setting of Object.values(TABLES).flat()) {
       assert.match(setting.documentation, /^[A-Z`].*\.$/s, setting.name)

@@ -26,16 +26,16 @@ export interface DescribedSetting {
   readonly isSensitive: boolean
   readonly synonyms: readonly DescribedSynonym[]
   readonly configType: number
-  readonly documentation: string
+  readonly documentation: string | null
 }
 
-/** Null: all. */
+/** Null or empty: all. */
 export type WantedNames = readonly string[] | null
 
 type Overrides = ReadonlyMap<string, string>
 
 function wanted(settings: readonly Setting[], names: WantedNames): readonly Setting[] {
-  if (names === null) return settings
+  if (names === null || names.length === 0) return settings
   const set = new Set(names)
   return settings.filter((setting) => set.has(setting.name))
 }
@@ -149,5 +149,30 @@ export function describeBroker(
     if (isHidden && !settings.isSet(setting.name)) continue
     rows.push(row(setting, settings.raw(setting.name), all, readOnly))
   }
-  return rows
+  return [...rows, ...unknownOfBroker(settings, names, isDefault)]
+}
+
+/** What was set under names of no setting: for plugins, so it may be a secret, and is not shown. */
+function unknownOfBroker(
+  settings: Settings,
+  names: WantedNames,
+  isDefault: boolean,
+): DescribedSetting[] {
+  const isWanted = (name: string) => names === null || names.length === 0 || names.includes(name)
+  return [...settings.unknownDynamicNames(isDefault)].filter(isWanted).map((name) => {
+    const synonyms = settings.layers
+      .filter(({ source }) => !isDefault || source === SOURCE.brokerDefault)
+      .filter((layer) => layer.get(name) !== undefined)
+      .map(({ source }) => ({ name, value: null, source }))
+    return {
+      name,
+      value: null,
+      readOnly: true,
+      configSource: synonyms[0]!.source,
+      isSensitive: true,
+      synonyms,
+      configType: 0,
+      documentation: null,
+    }
+  })
 }

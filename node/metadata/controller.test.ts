@@ -232,11 +232,20 @@ describe('node/metadata/controller', () => {
         { name: 'c', topicId: ZERO },
         { name: 'c', topicId: ZERO },
       ]),
-      [
-        ['c', 42],
-        ['c', 42],
-      ],
+      [['c', 42]],
     )
+    const idOfC = made[2]!.topicId!
+    const both = [
+      { name: null, topicId: idOfC },
+      { name: 'c', topicId: ZERO },
+    ]
+    assert.deepEqual(await remove(both), [['c', 42]])
+    const twice = [
+      { name: null, topicId: idOfC },
+      { name: null, topicId: idOfC },
+    ]
+    assert.deepEqual(await remove(twice), [[null, 42]])
+    assert.deepEqual([...voter.image.topics.keys()], ['c'])
     const [again] = await create(cluster, [asked('a')])
     assert.notEqual(again!.topicId, made[0]!.topicId)
     const closed = await start(1, { 'delete.topic.enable': 'false' })

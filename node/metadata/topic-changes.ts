@@ -112,18 +112,26 @@ export function decideDeleteTopics(
   const asked = [...request.topics]
   const isEnabled = settings.boolean('delete.topic.enable')
   const names = repeated(asked.flatMap(({ name }) => (name === null ? [] : [name])))
+  const named = new Set(asked.map(({ name }) => name))
   const ids = repeated(asked.flatMap(({ name, topicId }) => (name === null ? [topicId] : [])))
+  const byId = new Set(asked.flatMap(({ name, topicId }) => (name === null ? [topicId] : [])))
   const records: MetadataRecord[] = []
-  const gone = new Set<string>()
-  const responses = asked.map(({ name, topicId }) => {
+  // One answer for each topic, however often it is asked for.
+  const isNamedToo = (name: string | null, id: string) =>
+    name === null && named.has(topicById(image, id)?.name ?? '')
+  const wanted = new Map(
+    asked
+      .filter(({ name, topicId }) => !isNamedToo(name, topicId))
+      .map((topic) => [`${topic.name ?? '/'}${topic.topicId}`, topic]),
+  )
+  const responses = [...wanted.values()].map(({ name, topicId }) => {
     const found = isEnabled
-      ? topicToDelete(image, name, topicId, names, ids)
+      ? topicToDelete(image, name, topicId, { names, ids, byId })
       : { error: TOPIC_DELETION_DISABLED, message: 'Topic deletion is disabled.' }
     if ('error' in found) {
       return { name, topicId, errorCode: found.error, errorMessage: found.message }
     }
-    if (!gone.has(found.id)) records.push({ type: 'RemoveTopicRecord', topicId: found.id })
-    gone.add(found.id)
+    records.push({ type: 'RemoveTopicRecord', topicId: found.id })
     return { name: found.name, topicId: found.id, errorCode: 0, errorMessage: null }
   })
   return { records, answer: { responses } }
@@ -133,8 +141,7 @@ function topicToDelete(
   image: MetadataImage,
   name: string | null,
   topicId: string,
-  names: ReadonlySet<string>,
-  ids: ReadonlySet<string>,
+  { names, ids, byId }: Record<'names' | 'ids' | 'byId', ReadonlySet<string>>,
 ): TopicImage | Refusal {
   const refused = (message: string) => ({ error: INVALID_REQUEST, message })
   if (name !== null && topicId !== ZERO_UUID) {
@@ -142,7 +149,11 @@ function topicToDelete(
   }
   if (name !== null) {
     if (names.has(name)) return DUPLICATE_NAME
-    return image.topics.get(name) ?? GONE_BY_NAME
+    const topic = image.topics.get(name)
+    if (topic !== undefined && byId.has(topic.id)) {
+      return refused('The topic is named by its id too.')
+    }
+    return topic ?? GONE_BY_NAME
   }
   if (topicId === ZERO_UUID) return refused('Neither topic name nor id were specified.')
   if (ids.has(topicId)) return refused('Duplicate topic id.')

@@ -13,8 +13,13 @@ import type {
   ListConfigResourcesResponse,
 } from '../../kafka/api/74-list-config-resources.ts'
 import type { RequestContext } from '../../kafka/api/define.ts'
+import { topicNameFault } from '../../kafka/api/topic-names.ts'
 import type { ConfigsPort } from '../../kafka/control.ts'
-import { INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION } from '../../kafka/wire/errors.ts'
+import {
+  INVALID_REQUEST,
+  INVALID_TOPIC_EXCEPTION,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from '../../kafka/wire/errors.ts'
 import { describeBroker, describeGroup, describeTopic } from '../config/describe.ts'
 import type { Settings } from '../config.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
@@ -79,7 +84,7 @@ export class NodeConfigs implements ConfigsPort {
     switch (type) {
       case RESOURCE.topic:
         if (this.#partitions.image.topics.has(name)) return undefined
-        return { errorCode: UNKNOWN_TOPIC_OR_PARTITION, errorMessage: `There is no topic ${name}.` }
+        return missingTopic(name)
       case RESOURCE.broker:
         if (name === '' || name === String(this.#nodeId)) return undefined
         return invalid(`Unexpected broker id, expected ${this.#nodeId} but received ${name}`)
@@ -130,4 +135,11 @@ export class NodeConfigs implements ConfigsPort {
         .map(({ type, name }) => ({ resourceName: name, resourceType: type })),
     }
   }
+}
+
+function missingTopic(name: string): Refusal {
+  const fault = topicNameFault(name)
+  return fault === undefined
+    ? { errorCode: UNKNOWN_TOPIC_OR_PARTITION, errorMessage: `There is no topic ${name}.` }
+    : { errorCode: INVALID_TOPIC_EXCEPTION, errorMessage: fault }
 }

@@ -331,7 +331,7 @@ export class GroupCoordinator implements GroupsPort {
     _context: RequestContext,
     request: DeleteGroupsRequest,
   ): Promise<DeleteGroupsResponse> {
-    const results = request.groupsNames.map(async (groupId) => {
+    const results = [...new Set(request.groupsNames)].map(async (groupId) => {
       const shard = this.#shardOf(groupId)
       const errorCode =
         shard === undefined

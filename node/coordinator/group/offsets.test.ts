@@ -176,6 +176,7 @@ describe('deleting', () => {
     assert.deepEqual(await w.complete(w.offsets()), {})
     assert.equal(await w.state(), 'Dead')
     assert.deepEqual(codes(await remove('group')), [69])
+    assert.deepEqual(codes(await remove('nobody', 'nobody')), [69])
   })
 
   it('offsets: not of topics that the group reads', async () => {
