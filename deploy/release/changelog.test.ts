@@ -15,7 +15,11 @@ describe('deploy/release/changelog', () => {
     for (const [text, complaint] of [
       ['', 'begins with no release, not with 1.2.0'],
       [GOOD.replace('## 1.2.0', '## 1.3.0'), 'begins with 1.3.0, not with 1.2.0'],
-      [GOOD.replace('2026-03-01', 'not released'), "write the date in place of 'not released'"],
+      [
+        GOOD.replace('2026-03-01', 'not released'),
+        "write the date (2026-03-01) in place of 'not released'",
+      ],
+      [GOOD.replace('2026-03-01', '1 March'), "(2026-03-01) in place of '1 March'"],
       [GOOD.replace('- More.', ''), 'says nothing about 1.2.0'],
       [GOOD.replace('Features', 'Stuff'), "'Stuff' is no section"],
       [GOOD.replace('1.1.0', '1.2.0'), 'two sections of 1.2.0'],

@@ -32,7 +32,7 @@ export function complaintsAbout(text: string, version: string): string[] {
   }
   const complaints: string[] = []
   if (!DATE.test(newest.state)) {
-    complaints.push(`CHANGELOG.md: write the date in place of '${newest.state}'`)
+    complaints.push(`CHANGELOG.md: write the date (2026-03-01) in place of '${newest.state}'`)
   }
   const headings = newest.lines.filter((line) => line.startsWith('### '))
   for (const heading of headings) {
