@@ -12,6 +12,9 @@ shown by their leader alone, so that a sum over the nodes is right: P(t) is \`su
 \`metrics.partition.level\` says whether each partition has series of its own, or each topic. Rules, alerts and dashboards that use them are in
 [deploy](../deploy/README.md); \`/metrics/kafka\` has the names that dashboards for Kafka ask for.
 
+A test compares this page with three nodes that run. There is no family for what a release does not have: logins and rights, quotas, transactions, a probe of itself.
+There is none for fetches between replicas either, since a leader sends what it has over a stream as it comes: see \`odradek_replica_lag_seconds\`.
+
 | Family | Type | Meaning |
 | --- | --- | --- |
 `
