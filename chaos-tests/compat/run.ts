@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { temporaryDirectory } from '../cluster/processes.ts'
 import { ServerGroup } from '../cluster/server-group.ts'
+import { runDifferential } from './differential/run-differential.ts'
 import type { CrossSource, DriverLine } from './driver.ts'
 import { print, Report } from './report.ts'
 import { runSuite, SUITES } from './suites/run-suite.ts'
@@ -36,8 +37,9 @@ const HELP = `npm run interop -- [flags]
   --fast                  leave out the stories of groups, which wait for session time-outs
   --transactions refused|supported   what to expect of a transactional id
   --jobs N                drivers at once (3)
+  --differential          ask Apache Kafka and a node of ours the same and compare the answers
   --suite NAME --checkout DIRECTORY   the client's own test suite instead: SUITES
-  --filter TEXT           part of that suite, in the words of its runner`
+  --filter TEXT           part of that suite in the words of its runner, or of the differential`
 const DRIVER_LIMIT_MS = 5 * 60_000
 /** Three brokers on a busy machine take a while. */
 const READY_LIMIT_MS = 3 * 60_000
@@ -236,6 +238,7 @@ function parseFlags() {
       jobs: { type: 'string', default: '3' },
       suite: { type: 'string' },
       checkout: { type: 'string' },
+      differential: { type: 'boolean' },
       filter: { type: 'string' },
       help: { type: 'boolean' },
     },
@@ -257,6 +260,7 @@ function parseFlags() {
 async function main(): Promise<void> {
   const flags = parseFlags()
   const isKafka = flags.peer === 'kafka'
+  if (flags.differential === true) process.exit(await runDifferential(flags.filter))
   if (flags.suite !== undefined) {
     const { suite, checkout = '.', filter } = flags
     const peer = isKafka ? 'kafka' : 'odradek'

@@ -119,6 +119,11 @@ describe('node/config/alter', () => {
     }
   })
 
+  it('refuses unknown settings of client metrics as a bad request', () => {
+    const outcome = alterIncrementally('clientMetrics', new Map(), [change('x', '1')], settings)
+    assert.ok('error' in outcome && outcome.error === 42)
+  })
+
   it('keeps settings of groups between the limits of the broker', () => {
     const one = (value: string) =>
       alterIncrementally(

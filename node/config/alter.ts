@@ -54,9 +54,9 @@ export function settingOf(kind: ResourceKind, name: string): Setting | undefined
     : tables[kind].get(name)
 }
 
-/** What Kafka says to a bad value: 42 for brokers (KAFKA-13609 keeps it so), 40 for others. */
+/** What Kafka says to a bad value: 42 for brokers (KAFKA-13609) and client metrics, else 40. */
 const errorFor = (kind: ResourceKind): number =>
-  kind === 'broker' || kind === 'brokerDefault' ? INVALID_REQUEST : INVALID_CONFIG
+  kind === 'topic' || kind === 'group' ? INVALID_CONFIG : INVALID_REQUEST
 
 /** IncrementalAlterConfigs for one resource. `settings` are in force on the broker. */
 export function alterIncrementally(

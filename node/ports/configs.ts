@@ -20,7 +20,12 @@ import {
   INVALID_TOPIC_EXCEPTION,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../../kafka/wire/errors.ts'
-import { describeBroker, describeGroup, describeTopic } from '../config/describe.ts'
+import {
+  describeBroker,
+  describeClientMetrics,
+  describeGroup,
+  describeTopic,
+} from '../config/describe.ts'
 import type { Settings } from '../config.ts'
 import type { ControllerPort } from '../metadata/controller-port.ts'
 import { overridesOf, parseConfigKey, RESOURCE } from '../metadata/image.ts'
@@ -75,7 +80,7 @@ export class NodeConfigs implements ConfigsPort {
     if (type === RESOURCE.topic) return describeTopic(overrides, this.#settings(), keys)
     if (type === RESOURCE.group) return describeGroup(overrides, this.#settings(), keys)
     if (type === RESOURCE.broker) return describeBroker(this.#settings(), keys, name === '')
-    return []
+    return describeClientMetrics(overrides, this.#settings(), keys)
   }
 
   /** Why the resource can't be looked at or changed. */
@@ -90,8 +95,9 @@ export class NodeConfigs implements ConfigsPort {
         return invalid(`Unexpected broker id, expected ${this.#nodeId} but received ${name}`)
       case RESOURCE.group:
         return name === '' ? invalid('Default group resources are not allowed.') : undefined
-      case RESOURCE.brokerLogger:
       case RESOURCE.clientMetrics:
+        return name === '' ? invalid('Default client metrics are not allowed.') : undefined
+      case RESOURCE.brokerLogger:
         return invalid(`Resources of type ${type} have no settings here.`)
       default:
         return invalid(`Unsupported resource type ${type}`)

@@ -1,4 +1,4 @@
-/** What consumer groups of the classic protocol are asked. */
+/* Classic groups and their offsets: a member's life, and each way to be refused. */
 import { offsetCommit } from '../../../kafka/api/08-offset-commit.ts'
 import { offsetFetch } from '../../../kafka/api/09-offset-fetch.ts'
 import { findCoordinator } from '../../../kafka/api/10-find-coordinator.ts'
@@ -10,244 +10,307 @@ import { describeGroups } from '../../../kafka/api/15-describe-groups.ts'
 import { listGroups } from '../../../kafka/api/16-list-groups.ts'
 import { deleteGroups } from '../../../kafka/api/42-delete-groups.ts'
 import { offsetDelete } from '../../../kafka/api/47-offset-delete.ts'
-import type { Session } from './session.ts'
-import { type Case, makeTopic } from './topics.ts'
+import type { Written } from '../../../kafka/wire/schema.ts'
+import { type Side, versionsOf } from './side.ts'
+import { NO_SUCH_ID } from './topics.ts'
 
-const find = (key: string, keyType = 0) => ({ key, keyType, coordinatorKeys: [key] })
+type Join = Written<typeof joinGroup.request>
 
-interface Joining {
-  readonly memberId?: string
-  readonly sessionTimeoutMs?: number
-  readonly protocolType?: string
-  readonly protocols?: readonly string[]
-  readonly groupInstanceId?: string
+const METADATA = Buffer.from('000100000001000474657374ffffffff00000000', 'hex')
+const TOPIC = 'offsets-topic'
+
+function join(groupId: string, rest: Partial<Join> = {}): Join {
+  return {
+    groupId,
+    sessionTimeoutMs: 30_000,
+    rebalanceTimeoutMs: 30_000,
+    memberId: '',
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: METADATA }],
+    ...rest,
+  }
 }
 
-const join = (groupId: string, more: Joining = {}) => ({
-  groupId,
-  sessionTimeoutMs: more.sessionTimeoutMs ?? 30_000,
-  rebalanceTimeoutMs: 30_000,
-  memberId: more.memberId ?? '',
-  groupInstanceId: more.groupInstanceId ?? null,
-  protocolType: more.protocolType ?? 'consumer',
-  protocols: (more.protocols ?? ['range']).map((name) => ({ name, metadata: Buffer.from('m') })),
-})
-
-interface Committing {
-  readonly memberId?: string
-  readonly generation?: number
-  readonly topic?: string
-  readonly topicId?: string
-  readonly partition?: number
-  readonly metadata?: string | null
+/** A joined member of a group of its own: its id. */
+async function joined(side: Side, groupId: string, groupInstanceId?: string): Promise<string> {
+  const body = join(groupId, groupInstanceId === undefined ? {} : { groupInstanceId })
+  const first = await side.probe(joinGroup, body)
+  const { memberId } = first
+  const { generationId } =
+    first.errorCode === 0 ? first : await side.probe(joinGroup, { ...body, memberId })
+  const assignments = [{ memberId, assignment: METADATA }]
+  await side.probe(syncGroup, { groupId, generationId, memberId, assignments })
+  return memberId
 }
 
-const commit = (groupId: string, offset: number, more: Committing = {}) => ({
-  groupId,
-  generationIdOrMemberEpoch: more.generation ?? -1,
-  memberId: more.memberId ?? '',
-  topics: [
+export async function findingCoordinators(side: Side): Promise<void> {
+  const isFound = async () => {
+    const { coordinators } = await side.probe(findCoordinator, { coordinatorKeys: ['any'] })
+    return coordinators[0]?.errorCode === 0
+  }
+  await side.until(isFound, 'a coordinator')
+  for (const at of versionsOf(findCoordinator)) {
+    for (const keyType of [0, 1, 2, 9]) {
+      for (const key of ['a group', '']) {
+        const keys = at[1] >= 4 ? { coordinatorKeys: [key] } : { key }
+        await side.ask(`type ${keyType} of '${key}'`, at, { ...keys, keyType })
+      }
+    }
+    if (at[1] < 4) continue
+    await side.ask('none', at, { coordinatorKeys: [], keyType: 0 })
+    await side.ask('twice', at, { coordinatorKeys: ['a', 'a', 'b'], keyType: 0 })
+  }
+}
+
+export async function joiningGroups(side: Side): Promise<void> {
+  for (const at of versionsOf(joinGroup)) {
+    const group = `v${at[1]}-join`
+    const wrong: Record<string, Join> = {
+      'no group': join(''),
+      'session too short': join(group, { sessionTimeoutMs: 10 }),
+      'session too long': join(group, { sessionTimeoutMs: 100_000_000 }),
+      'unknown member': join(group, { memberId: 'nobody' }),
+      'no protocols': join(group, { protocols: [] }),
+      'no protocol type': join(group, { protocolType: '' }),
+      'a bad instance': join(group, { groupInstanceId: 'a b/c' }),
+      'an empty instance': join(group, { groupInstanceId: '' }),
+    }
+    for (const [label, body] of Object.entries(wrong)) await side.ask(label, at, body)
+    const first = await side.ask('first', at, join(group))
+    const memberId = first?.memberId ?? ''
+    if (first?.errorCode === 79) await side.ask('with the id given', at, join(group, { memberId }))
+    await side.ask('again', at, join(group, { memberId }))
+    const type = { memberId, protocolType: 'connect' }
+    await side.ask('with another type', at, join(group, type))
+    const other = [{ name: 'other', metadata: METADATA }]
+    await side.ask('by another of another type', at, join(group, { protocolType: 'connect' }))
+    await side.ask('by another of another protocol', at, join(group, { protocols: other }))
+    const instance = { groupInstanceId: 'one' }
+    const still = await side.ask('static', at, join(`${group}-s`, instance))
+    await side.ask('static again', at, join(`${group}-s`, instance))
+    const fenced = { ...instance, memberId: still?.memberId ?? 'gone' }
+    await side.ask('static, fenced', at, join(`${group}-s`, fenced))
+    await side.ask('static, a stranger', at, join(`${group}-s`, { ...instance, memberId: 'x' }))
+  }
+}
+
+export async function living(side: Side): Promise<void> {
+  for (const at of versionsOf(heartbeat)) {
+    const groupId = `v${at[1]}-beat`
+    const memberId = await joined(side, groupId)
+    const beat = { groupId, generationId: 1, memberId }
+    await side.ask('well', at, beat)
+    await side.ask('wrong generation', at, { ...beat, generationId: 7 })
+    await side.ask('older generation', at, { ...beat, generationId: -1 })
+    await side.ask('unknown member', at, { ...beat, memberId: 'x' })
+    await side.ask('no member', at, { ...beat, memberId: '' })
+    await side.ask('unknown group', at, { ...beat, groupId: 'nope' })
+    await side.ask('no group', at, { ...beat, groupId: '' })
+    await side.ask('unknown instance', at, { ...beat, groupInstanceId: 'i' })
+  }
+  for (const at of versionsOf(syncGroup)) {
+    const groupId = `v${at[1]}-sync`
+    const memberId = await joined(side, groupId)
+    const protocol = at[1] >= 5 ? { protocolType: 'consumer', protocolName: 'range' } : {}
+    const sync = { groupId, generationId: 1, memberId, assignments: [], ...protocol }
+    await side.ask('well', at, sync)
+    await side.ask('wrong generation', at, { ...sync, generationId: 7 })
+    await side.ask('unknown member', at, { ...sync, memberId: 'x' })
+    await side.ask('unknown group', at, { ...sync, groupId: 'nope' })
+    await side.ask('no group', at, { ...sync, groupId: '' })
+    await side.ask('another type', at, { ...sync, protocolType: 'connect' })
+    await side.ask('another protocol', at, { ...sync, protocolName: 'other' })
+    await side.ask('no protocol', at, { ...sync, protocolType: null, protocolName: null })
+    await side.ask('unknown instance', at, { ...sync, groupInstanceId: 'i' })
+  }
+}
+
+export async function leavingGroups(side: Side): Promise<void> {
+  for (const at of versionsOf(leaveGroup)) {
+    const groupId = `v${at[1]}-leave`
+    const memberId = await joined(side, groupId)
+    const who = (id: string, groupInstanceId: string | null = null) =>
+      at[1] >= 3 ? { members: [{ memberId: id, groupInstanceId }] } : { memberId: id }
+    await side.ask('unknown member', at, { groupId, ...who('x') })
+    await side.ask('unknown group', at, { groupId: 'nope', ...who('x') })
+    await side.ask('no group', at, { groupId: '', ...who('x') })
+    await side.ask('well', at, { groupId, ...who(memberId) })
+    await side.ask('again', at, { groupId, ...who(memberId) })
+    if (at[1] < 3) continue
+    const staticGroup = `v${at[1]}-leave-s`
+    const id = await joined(side, staticGroup, 'one')
+    const leave = (...members: { memberId: string; groupInstanceId: string | null }[]) => ({
+      groupId: staticGroup,
+      members,
+    })
+    await side.ask('none', at, leave())
+    await side.ask('fenced', at, leave({ memberId: 'x', groupInstanceId: 'one' }))
+    await side.ask('unknown instance', at, leave({ memberId: '', groupInstanceId: 'two' }))
+    const both = leave(
+      { memberId: id, groupInstanceId: 'one' },
+      { memberId: 'x', groupInstanceId: null },
+    )
+    await side.ask('one that is, one that is not', at, both)
+    const again = await joined(side, staticGroup, 'one')
+    await side.ask('by instance alone', at, leave({ memberId: '', groupInstanceId: 'one' }))
+    await side.ask('gone', at, leave({ memberId: again, groupInstanceId: 'one' }))
+  }
+}
+
+export async function committing(side: Side): Promise<void> {
+  await side.makeTopics([{ name: TOPIC, partitions: 2 }])
+  const topicId = side.topicId(TOPIC)
+  for (const at of versionsOf(offsetCommit)) {
+    const groupId = `v${at[1]}-commit`
+    const memberId = await joined(side, groupId)
+    const partition = (partitionIndex: number, rest = {}) => ({
+      partitionIndex,
+      committedOffset: 5,
+      committedMetadata: 'm',
+      ...rest,
+    })
+    const named = (name: string, ...partitions: ReturnType<typeof partition>[]) =>
+      at[1] >= 10
+        ? [{ topicId: name === TOPIC ? topicId : NO_SUCH_ID, partitions }]
+        : [{ name, partitions }]
+    const good = {
+      groupId,
+      generationIdOrMemberEpoch: 1,
+      memberId,
+      topics: named(TOPIC, partition(0)),
+    }
+    const alone = {
+      ...good,
+      groupId: `${groupId}-alone`,
+      memberId: '',
+      generationIdOrMemberEpoch: -1,
+    }
+    const asked: Record<string, Written<typeof offsetCommit.request>> = {
+      well: good,
+      'wrong generation': { ...good, generationIdOrMemberEpoch: 9 },
+      'no generation': { ...good, generationIdOrMemberEpoch: -1 },
+      'no generation, no member': { ...good, memberId: '', generationIdOrMemberEpoch: -1 },
+      'unknown member': { ...good, memberId: 'x' },
+      'unknown instance': { ...good, groupInstanceId: 'i' },
+      'unknown group': { ...good, groupId: 'nope' },
+      'no group': { ...good, groupId: '' },
+      'unknown topic': { ...good, topics: named('nope', partition(0)) },
+      'unknown partition': { ...good, topics: named(TOPIC, partition(9)) },
+      'one that is, one that is not': { ...good, topics: named(TOPIC, partition(1), partition(9)) },
+      'no topics': { ...good, topics: [] },
+      'no partitions': { ...good, topics: named(TOPIC) },
+      'null metadata': { ...good, topics: named(TOPIC, partition(0, { committedMetadata: null })) },
+      'much metadata': {
+        ...good,
+        topics: named(TOPIC, partition(0, { committedMetadata: 'x'.repeat(5000) })),
+      },
+      'negative offset': { ...good, topics: named(TOPIC, partition(0, { committedOffset: -1 })) },
+      'without a group': alone,
+      'without a group, a member': { ...alone, memberId: 'x' },
+      'without a group, a generation': { ...alone, groupId: 'nope', generationIdOrMemberEpoch: 3 },
+      'an epoch': { ...good, topics: named(TOPIC, partition(0, { committedLeaderEpoch: 4 })) },
+    }
+    for (const [label, body] of Object.entries(asked)) await side.ask(label, at, body)
+  }
+  await fetching(side, topicId)
+}
+
+async function fetching(side: Side, topicId: string): Promise<void> {
+  const known = 'v9-commit'
+  for (const at of versionsOf(offsetFetch)) {
+    type Topics = [name: string, partitionIndexes: number[]][] | null
+    const body = (groupId: string, topics: Topics, rest = {}) => {
+      const list =
+        topics?.map(([name, partitionIndexes]) =>
+          at[1] >= 10
+            ? { topicId: name === TOPIC ? topicId : NO_SUCH_ID, partitionIndexes }
+            : { name, partitionIndexes },
+        ) ?? null
+      return at[1] >= 8
+        ? { groups: [{ groupId, topics: list, ...rest }] }
+        : { groupId, topics: list as { name: string; partitionIndexes: number[] }[] | null }
+    }
+    await side.ask('well', at, body(known, [[TOPIC, [0, 1]]]))
+    await side.ask('all', at, body(known, null))
+    await side.ask('none', at, body(known, []))
+    await side.ask('no partitions', at, body(known, [[TOPIC, []]]))
+    await side.ask('unknown partition', at, body(known, [[TOPIC, [9]]]))
+    await side.ask('unknown topic', at, body(known, [['nope', [0]]]))
+    await side.ask('unknown group', at, body('nope', [[TOPIC, [0]]]))
+    await side.ask('all of an unknown group', at, body('nope', null))
+    await side.ask('no group', at, body('', [[TOPIC, [0]]]))
+    await side.ask('stable', at, { ...body(known, [[TOPIC, [0]]]), requireStable: true })
+    if (at[1] < 9) continue
+    const member = { memberId: 'x', memberEpoch: 3 }
+    await side.ask('unknown member', at, body(known, [[TOPIC, [0]]], member))
+    await side.ask('member of an unknown group', at, body('nope', [[TOPIC, [0]]], member))
+    await side.ask('no groups', at, { groups: [] })
+  }
+}
+
+export async function describingGroups(side: Side): Promise<void> {
+  await side.makeTopics([{ name: 'held', partitions: 2 }])
+  const memberId = await joined(side, 'd-full')
+  const leaving = await joined(side, 'd-empty')
+  await side.probe(leaveGroup, { groupId: 'd-empty', members: [{ memberId: leaving }] })
+  for (const at of versionsOf(describeGroups)) {
+    const ask = (label: string, groups: string[], rest = {}) =>
+      side.ask(label, at, { groups, ...rest })
+    await ask('full', ['d-full'])
+    await ask('empty and unknown', ['d-empty', 'nope', ''])
+    await ask('twice', ['d-full', 'd-full'])
+    await ask('none', [])
+    await ask('with operations', ['d-full', 'nope'], { includeAuthorizedOperations: true })
+  }
+  for (const at of versionsOf(listGroups)) {
+    await side.ask('with a state', at, { statesFilter: ['Dead'] })
+    await side.ask('with an unknown state', at, { statesFilter: ['Odd'] })
+    await side.ask('with a type', at, { typesFilter: ['consumer'] })
+    await side.ask('with an unknown type', at, { typesFilter: ['odd'] })
+    await side.ask('with a state in capitals', at, {
+      statesFilter: ['STABLE'],
+      typesFilter: ['CLASSIC'],
+    })
+  }
+  await removing(side, memberId)
+}
+
+async function removing(side: Side, memberId: string): Promise<void> {
+  const topics = [
     {
-      name: more.topic ?? 'shared',
-      topicId: more.topicId ?? 'AAAAAAAAAAAAAAAAAAAA_w',
-      partitions: [
-        {
-          partitionIndex: more.partition ?? 0,
-          committedOffset: offset,
-          committedMetadata: more.metadata === undefined ? 'note' : more.metadata,
-        },
-      ],
+      name: 'held',
+      partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }],
     },
-  ],
-})
-
-const committed = (groupId: string, topicId: string) => {
-  const topics = [{ name: 'shared', topicId, partitionIndexes: [0, 1, 9] }]
-  return { groupId, topics, groups: [{ groupId, topics }] }
-}
-
-async function ready(session: Session): Promise<string> {
-  await makeTopic(session, 'shared', { numPartitions: 3 })
-  for (let isThere = false; !isThere; ) {
-    const answer = await session.quietly(findCoordinator, find('g'))
-    isThere = answer.coordinators[0]!.errorCode === 0
+  ]
+  for (const at of versionsOf(offsetDelete)) {
+    const body = (groupId: string, name: string, partitionIndex: number) => ({
+      groupId,
+      topics: [{ name, partitions: [{ partitionIndex }] }],
+    })
+    await side.ask('commit', [offsetCommit, 9], {
+      groupId: 'd-full',
+      generationIdOrMemberEpoch: 1,
+      memberId,
+      topics,
+    })
+    await side.ask('held by a member', at, body('d-full', 'held', 0))
+    await side.ask('unknown group', at, body('nope', 'held', 0))
+    await side.ask('no group', at, body('', 'held', 0))
+    await side.ask('nothing to delete', at, body('d-empty', 'held', 0))
+    await side.ask('unknown topic', at, body('d-empty', 'nope', 0))
+    await side.ask('unknown partition', at, body('d-empty', 'held', 9))
+    await side.ask('no topics', at, { groupId: 'd-empty', topics: [] })
   }
-  return await session.topicId('shared')
-}
-
-interface Member {
-  readonly memberId: string
-  readonly generation: number
-}
-
-/** Alone in its group, and in the state Stable. */
-async function stable(session: Session, groupId: string, more: Joining = {}): Promise<Member> {
-  let answer = await session.quietly(joinGroup, join(groupId, more))
-  if (answer.errorCode === 79) {
-    answer = await session.quietly(joinGroup, join(groupId, { ...more, memberId: answer.memberId }))
+  for (const at of versionsOf(deleteGroups)) {
+    const empty = `v${at[1]}-gone`
+    const id = await joined(side, empty)
+    await side.probe(leaveGroup, { groupId: empty, members: [{ memberId: id }] })
+    const ask = (label: string, ...groupsNames: string[]) => side.ask(label, at, { groupsNames })
+    await ask('full', 'd-full')
+    await ask('unknown and empty', 'nope', empty)
+    await ask('again', empty)
+    await ask('no name', '')
+    await ask('none')
+    await ask('twice', 'nope', 'nope')
   }
-  const { memberId, generationId: generation } = answer
-  await session.quietly(syncGroup, sync(groupId, { memberId, generation }))
-  return { memberId, generation }
 }
-
-const sync = (groupId: string, { memberId, generation }: Member, protocolName = 'range') => ({
-  groupId,
-  generationId: generation,
-  memberId,
-  protocolType: 'consumer',
-  protocolName,
-  assignments: [{ memberId, assignment: Buffer.from('all') }],
-})
-
-export const GROUP_CASES: readonly Case[] = [
-  {
-    name: 'coordinators',
-    run: async (session) => {
-      await ready(session)
-      await session.each(findCoordinator, find('g'))
-      await session.each(findCoordinator, find(''))
-      await session.each(findCoordinator, find('g', 9))
-      await session.ask(findCoordinator, { ...find('g'), coordinatorKeys: [] })
-      await session.ask(findCoordinator, { ...find('g'), coordinatorKeys: ['g', 'g', 'h'] })
-    },
-  },
-  {
-    name: 'joining',
-    run: async (session) => {
-      await ready(session)
-      await session.each(joinGroup, join(''))
-      await session.each(joinGroup, join('j-session', { sessionTimeoutMs: 1 }))
-      await session.each(joinGroup, join('j-session', { sessionTimeoutMs: 100_000_000 }))
-      await session.each(joinGroup, join('j-stranger', { memberId: 'nobody' }))
-      await session.each(joinGroup, join('j-none', { protocols: [] }))
-      await session.each(joinGroup, join('j-type', { protocolType: '' }))
-      await session.ask(joinGroup, join('j-handshake'))
-      await session.ask(joinGroup, join('j-static', { groupInstanceId: 'i' }))
-      await session.ask(joinGroup, join('j-static-bad', { groupInstanceId: '' }))
-      await session.ask(joinGroup, join('j-old'), 3)
-      await stable(session, 'j-stable')
-      await session.ask(joinGroup, join('j-stable', { protocols: ['other'] }), 3)
-      await session.ask(joinGroup, join('j-stable', { protocolType: 'connect' }), 3)
-    },
-  },
-  {
-    name: 'a member and its group',
-    run: async (session) => {
-      await ready(session)
-      const member = await stable(session, 'm')
-      const { memberId, generation } = member
-      const beat = (more: object) => ({ groupId: 'm', generationId: generation, memberId, ...more })
-      await session.each(heartbeat, beat({}))
-      await session.each(heartbeat, beat({ generationId: 77 }))
-      await session.each(heartbeat, beat({ memberId: 'nobody' }))
-      await session.each(heartbeat, beat({ groupId: 'no-group' }))
-      await session.each(heartbeat, beat({ groupId: '' }))
-      await session.ask(heartbeat, beat({ groupInstanceId: 'nobody' }))
-      await session.each(syncGroup, sync('m', member))
-      await session.each(syncGroup, sync('m', { ...member, generation: 9 }))
-      await session.each(syncGroup, sync('m', { ...member, memberId: 'nobody' }))
-      await session.each(syncGroup, sync('m', member, 'other'))
-      await session.ask(syncGroup, { ...sync('m', member), protocolType: 'connect' })
-      await session.each(syncGroup, sync('no-group', member))
-      await session.each(describeGroups, { groups: ['m', 'no-group', ''] })
-      const operations = { groups: ['m', 'no-group'], includeAuthorizedOperations: true }
-      await session.each(describeGroups, operations)
-      await session.each(deleteGroups, { groupsNames: ['m'] })
-      const leave = (one: string, groupInstanceId: string | null = null) => ({
-        groupId: 'm',
-        memberId: one,
-        members: [{ memberId: one, groupInstanceId }],
-      })
-      await session.each(leaveGroup, leave('nobody'))
-      await session.ask(leaveGroup, leave('', 'nobody'))
-      await session.ask(leaveGroup, { ...leave(''), members: [] })
-      await session.ask(leaveGroup, { ...leave(memberId), groupId: 'no-group' })
-      await session.ask(leaveGroup, leave(memberId))
-      await session.ask(leaveGroup, leave(memberId))
-      await session.ask(describeGroups, { groups: ['m'] })
-    },
-  },
-  {
-    name: 'static members',
-    run: async (session) => {
-      await ready(session)
-      const instance = { groupInstanceId: 'one' }
-      const member = await stable(session, 's', instance)
-      await session.ask(joinGroup, join('s', instance))
-      const beat = { groupId: 's', generationId: member.generation, memberId: member.memberId }
-      await session.ask(heartbeat, { ...beat, ...instance })
-      const answer = await session.quietly(joinGroup, join('s', instance))
-      const now = { memberId: answer.memberId, generation: answer.generationId }
-      await session.ask(heartbeat, {
-        groupId: 's',
-        generationId: now.generation,
-        memberId: now.memberId,
-        ...instance,
-      })
-      await session.ask(offsetCommit, commit('s', 1, { ...member }), 9)
-      await session.ask(leaveGroup, {
-        groupId: 's',
-        memberId: '',
-        members: [{ memberId: '', groupInstanceId: 'one' }],
-      })
-    },
-  },
-  {
-    name: 'commits',
-    run: async (session) => {
-      const topicId = await ready(session)
-      const to = { topicId }
-      await session.each(offsetCommit, commit('c', 5, to))
-      await session.each(offsetFetch, committed('c', topicId))
-      await session.each(offsetCommit, commit('c', -1, to))
-      await session.each(offsetCommit, commit('c', 5, { ...to, partition: 9 }))
-      await session.each(offsetCommit, commit('c', 5, { topic: 'missing' }))
-      await session.each(offsetCommit, commit('c', 5, { ...to, metadata: 'x'.repeat(5000) }))
-      await session.each(offsetCommit, commit('c', 5, { ...to, metadata: null }))
-      await session.each(offsetCommit, commit('', 5, to))
-      await session.each(offsetCommit, commit('c', 5, { ...to, generation: 3, memberId: 'nobody' }))
-      await session.each(offsetCommit, commit('c', 5, { ...to, generation: 3 }))
-      await session.each(offsetCommit, commit('c2', 5, { ...to, generation: 3, memberId: 'x' }))
-      const member = await stable(session, 'c3')
-      await session.each(offsetCommit, commit('c3', 5, { ...to, ...member }))
-      await session.each(offsetCommit, commit('c3', 5, { ...to, ...member, generation: 99 }))
-      await session.each(offsetCommit, commit('c3', 5, to))
-      const all = { groupId: 'c', topics: null, groups: [{ groupId: 'c', topics: null }] }
-      await session.each(offsetFetch, all)
-      await session.each(offsetFetch, committed('no-group', topicId))
-      await session.each(offsetFetch, committed('', topicId))
-      const groups = [
-        { groupId: 'c', topics: null },
-        { groupId: 'd', topics: null },
-      ]
-      await session.ask(offsetFetch, { groupId: '', topics: null, groups })
-      const remove = (groupId: string, name: string, partitionIndex: number) => ({
-        groupId,
-        topics: [{ name, partitions: [{ partitionIndex }] }],
-      })
-      await session.ask(offsetDelete, remove('c', 'shared', 9))
-      await session.ask(offsetDelete, remove('c', 'missing', 0))
-      await session.ask(offsetDelete, remove('no-group', 'shared', 0))
-      await session.ask(offsetDelete, remove('', 'shared', 0))
-      await session.ask(offsetDelete, remove('c', 'shared', 0))
-      await session.ask(offsetFetch, committed('c', topicId))
-      await session.each(deleteGroups, { groupsNames: ['no-group', ''] })
-      await session.ask(deleteGroups, { groupsNames: ['c', 'c'] })
-    },
-  },
-  {
-    name: 'groups are listed',
-    run: async (session) => {
-      await ready(session)
-      await stable(session, 'l')
-      await session.each(listGroups, {})
-      await session.each(listGroups, { statesFilter: ['Stable'] })
-      await session.each(listGroups, { statesFilter: ['stable', 'Empty'] })
-      await session.each(listGroups, { statesFilter: ['NoSuchState'] })
-      await session.each(listGroups, { typesFilter: ['classic'] })
-      await session.each(listGroups, { typesFilter: ['consumer'] })
-      await session.each(listGroups, { typesFilter: ['none'] })
-    },
-  },
-]
