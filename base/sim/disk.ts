@@ -85,6 +85,11 @@ export class SimDisk implements Disk {
     return [...this.#openPaths.values()]
   }
 
+  /** What code of an ended process opened after its end, as it ran out, is nobody's. */
+  beginProcess(): void {
+    this.#openPaths.clear()
+  }
+
   /** For SimFile. */
   closed(file: SimFile): void {
     this.#openPaths.delete(file)

@@ -314,6 +314,15 @@ describe('base/sim/world', () => {
       assert.deepEqual([a.monotonicMs(), b.monotonicMs()], [10_000, 10_000])
     })
 
+    it('holds nothing that code of a process before it has opened after its end', () => {
+      const host = new SimWorld(1).host('a')
+      const { disk } = host.boot()
+      host.kill()
+      disk.open('/late', 'new')
+      host.boot()
+      assert.deepEqual(host.holdings(), [])
+    })
+
     it('fires no timer of a process that died', async () => {
       const sim = new SimWorld(10)
       const { clock } = sim.host('a').world

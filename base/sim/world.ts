@@ -163,6 +163,7 @@ export class SimHost {
   boot(): SimNodeWorld {
     assert(!this.isRunning, 'one process at a time')
     this.#machine.isPowered = true
+    this.disk.beginProcess()
     const process = new SimProcess(this.#machine)
     const random = this.#parts.random.split(`process ${this.#bootCount++}`)
     const maybes = random.split('maybe')
