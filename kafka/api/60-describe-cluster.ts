@@ -64,7 +64,7 @@ export const describeCluster = defineApi({
         errorCode: isKnown ? MISMATCHED_ENDPOINT_TYPE : UNSUPPORTED_ENDPOINT_TYPE,
         errorMessage: isKnown
           ? 'This listener is for brokers; controllers have no listener for clients.'
-          : `Unsupported endpoint type ${endpointType}`,
+          : `There are no endpoints of type ${endpointType}`,
         clusterId: '',
         brokers: [],
       }

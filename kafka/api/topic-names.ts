@@ -5,13 +5,13 @@ const PATTERN = /^[a-zA-Z0-9._-]+$/
 
 /** The reason why `name` is no topic name, for people; undefined when it is one. */
 export function topicNameFault(name: string): string | undefined {
-  if (name === '') return 'Topic name is invalid: the empty string is not allowed'
-  if (name === '.' || name === '..') return `Topic name cannot be '.' or '..'`
+  if (name === '') return 'A topic needs a name'
+  if (name === '.' || name === '..') return `No topic can be called '.' or '..'`
   if (name.length > NAME_LENGTH_MAX) {
-    return `Topic name is invalid: the length of '${name.slice(0, 60)}...' is longer than the max allowed length ${NAME_LENGTH_MAX}`
+    return `The name '${name.slice(0, 60)}...' has ${name.length} characters, and ${NAME_LENGTH_MAX} is the most`
   }
   if (!PATTERN.test(name)) {
-    return `Topic name is invalid: '${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`
+    return `The name '${name}' may have letters and digits of ASCII, '.', '_' and '-', and nothing else`
   }
   return undefined
 }

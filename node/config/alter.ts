@@ -41,11 +41,11 @@ const tables: Readonly<Record<'topic' | 'group' | 'clientMetrics', ReadonlyMap<s
   }
 
 const UNKNOWN: Readonly<Record<ResourceKind, string>> = {
-  topic: 'Unknown topic config name: ',
-  group: 'Unknown group config name: ',
-  clientMetrics: 'Unknown client metrics configuration: ',
-  broker: 'Unknown broker config name: ',
-  brokerDefault: 'Unknown broker config name: ',
+  topic: 'Topics have no setting ',
+  group: 'Groups have no setting ',
+  clientMetrics: 'Client metrics have no setting ',
+  broker: 'Brokers have no setting ',
+  brokerDefault: 'Brokers have no setting ',
 }
 
 export function settingOf(kind: ResourceKind, name: string): Setting | undefined {
@@ -66,12 +66,12 @@ export function alterIncrementally(
   settings: Settings,
 ): Changes | Refused {
   if (new Set(changes.map(({ name }) => name)).size !== changes.length) {
-    return { error: INVALID_REQUEST, message: 'Error due to duplicate config keys' }
+    return { error: INVALID_REQUEST, message: 'A setting is named more than once' }
   }
   const nulls = changes.filter((one) => one.operation !== OPERATION.delete && one.value === null)
   if (nulls.length > 0) {
     const names = nulls.map(({ name }) => name).join(',')
-    return { error: INVALID_REQUEST, message: `Null value not supported for : ${names}` }
+    return { error: INVALID_REQUEST, message: `These settings need a value: ${names}` }
   }
   const next = new Map(current)
   for (const change of changes) {
@@ -91,12 +91,12 @@ export function alterWhole(
   settings: Settings,
 ): Changes | Refused {
   if (new Set(values.map(({ name }) => name)).size !== values.length) {
-    return { error: INVALID_REQUEST, message: 'Error due to duplicate config keys' }
+    return { error: INVALID_REQUEST, message: 'A setting is named more than once' }
   }
   const nulls = values.filter(({ value }) => value === null)
   if (nulls.length > 0) {
     const names = nulls.map(({ name }) => name).join(',')
-    return { error: INVALID_REQUEST, message: `Null value not supported for : ${names}` }
+    return { error: INVALID_REQUEST, message: `These settings need a value: ${names}` }
   }
   const next = new Map(values.map(({ name, value }) => [name, value ?? '']))
   return checked(kind, current, next, settings)
@@ -109,7 +109,7 @@ export function checkNewTopicConfigs(
 ): Overrides | Refused {
   const nulls = configs.filter(({ value }) => value === null).map(({ name }) => name)
   if (nulls.length > 0) {
-    const message = `Null value not supported for topic configs: ${nulls.join(',')}`
+    const message = `These settings of a topic need a value: ${nulls.join(',')}`
     return { error: INVALID_CONFIG, message }
   }
   const values = new Map(configs.map(({ name, value }) => [name, value ?? '']))
@@ -138,7 +138,7 @@ function changedValue(
       if (setting === undefined) return { error: errorFor(kind), message: UNKNOWN[kind] + name }
       if (setting.type !== 'LIST') {
         const what = OPERATION_NAMES[operation]
-        const message = `Can't ${what} to key ${name} because its type is not LIST.`
+        const message = `${name} is no list: ${what} is for lists`
         return { error: INVALID_CONFIG, message }
       }
       const before = elements(current.get(name) ?? inheritedList(kind, setting, settings))
@@ -150,7 +150,7 @@ function changedValue(
       return after.join(',')
     }
     default:
-      return { error: INVALID_REQUEST, message: `Unknown operation type ${operation}` }
+      return { error: INVALID_REQUEST, message: `There is no operation ${operation} on settings` }
   }
 }
 
@@ -197,12 +197,11 @@ function checkOne(kind: ResourceKind, name: string, value: string | null): Refus
   if (setting === undefined && (kind === 'broker' || kind === 'brokerDefault')) return undefined
   if (setting === undefined) return { error: errorFor(kind), message: UNKNOWN[kind] + name }
   if (kind === 'broker' || kind === 'brokerDefault') {
-    const list = `Set(${name})`
     if (setting.mode === 'read-only') {
-      return { error: INVALID_REQUEST, message: `Cannot update these configs dynamically: ${list}` }
+      return { error: INVALID_REQUEST, message: `This setting is read at a start only: ${name}` }
     }
     if (kind === 'brokerDefault' && setting.mode === 'per-broker') {
-      const message = `Cannot update these configs at default cluster level: ${list}`
+      const message = `This setting is of one broker, not of all: ${name}`
       return { error: INVALID_REQUEST, message }
     }
   }
@@ -218,16 +217,10 @@ function checkTopic(overrides: Overrides, settings: Settings): string | undefine
   const min = number('min.compaction.lag.ms')
   const max = number('max.compaction.lag.ms')
   if (min > max) {
-    return (
-      'conflict topic config setting min.compaction.lag.ms ' +
-      `(${min}) > max.compaction.lag.ms (${max})`
-    )
+    return `min.compaction.lag.ms is ${min}, which is above max.compaction.lag.ms, ${max}`
   }
   if (overrides.get('remote.storage.enable')?.trim().toLowerCase() === 'true') {
-    return (
-      'Tiered Storage functionality is disabled in the broker. ' +
-      'Topic cannot be configured with remote log storage.'
-    )
+    return 'There is no tiered storage in this release: a topic can not have remote.storage.enable'
   }
   return undefined
 }
@@ -244,10 +237,10 @@ function checkGroup(overrides: Overrides, settings: Settings): string | undefine
       if (brokerSetting(limitName) === undefined) continue
       const limit = settings.number(limitName)
       if (bound === 'min' && value < limit) {
-        return `${name} must be greater than or equal to ${limitName}`
+        return `${name} can not be below ${limitName}`
       }
       if (bound === 'max' && value > limit) {
-        return `${name} must be less than or equal to ${limitName}`
+        return `${name} can not be above ${limitName}`
       }
     }
   }

@@ -107,10 +107,10 @@ describe('node/config/load', () => {
   it('says what to write instead of a bad value', () => {
     assert.equal(
       refusal('num.partitions=0'),
-      'line 2 of a.properties: Invalid value 0 for configuration num.partitions: ' +
-        'Value must be at least 1; num.partitions takes [1,...]',
+      'line 2 of a.properties: num.partitions can not be 0: ' +
+        '1 is the least; num.partitions takes [1,...]',
     )
-    assert.match(refusal('log.retention.ms=soon'), /Not a number of type LONG/)
+    assert.match(refusal('log.retention.ms=soon'), /it is no number of type LONG/)
     assert.match(refusal('flush.policy=never'), /takes \[group, interval, none\]/)
     assert.match(
       refusal('process.roles=broker'),
@@ -120,7 +120,10 @@ describe('node/config/load', () => {
       const text = `${role}\ncontroller.quorum.voters=1@a:9093,2@b:9093\nlisteners=PLAINTEXT://:9092`
       assert.match(refusal(text), /listeners has none for other nodes: add CONTROLLER:\/\/:9093/)
     }
-    assert.match(refusal('process.roles=broker,zookeeper'), /must be one of: broker, controller/)
+    assert.match(
+      refusal('process.roles=broker,zookeeper'),
+      /write one of these: broker, controller/,
+    )
     assert.match(refusal('follower.replication.throttled.rate=1'), /only be changed while/)
   })
 

@@ -13,7 +13,7 @@ export interface Validator {
 export type ParsedValue = string | number | bigint | boolean | readonly string[]
 
 const invalid = (name: string, value: unknown, reason: string) =>
-  `Invalid value ${String(value)} for configuration ${name}: ${reason}`
+  `${name} can not be ${String(value)}: ${reason}`
 
 const oneLine = (values: readonly string[]) => values.join(', ')
 
@@ -25,16 +25,16 @@ export function between(low: number, high?: number, alsoAllowed?: number): Valid
       return alsoAllowed === undefined ? range : `${range} or ${alsoAllowed}`
     },
     check(name, value) {
-      if (value === null) return invalid(name, null, 'Value must be non-null')
+      if (value === null) return invalid(name, null, 'it needs a value')
       if (typeof value !== 'number' && typeof value !== 'bigint') return undefined
       if (alsoAllowed !== undefined) {
         if (Number(value) === alsoAllowed) return undefined
         if (value >= low && (high === undefined || value <= high)) return undefined
-        return invalid(name, value, `Value must be between ${low} and ${high} or ${alsoAllowed}`)
+        return invalid(name, value, `write a value from ${low} to ${high}, or ${alsoAllowed}`)
       }
-      if (value < low) return invalid(name, value, `Value must be at least ${low}`)
+      if (value < low) return invalid(name, value, `${low} is the least`)
       if (high !== undefined && value > high) {
-        return invalid(name, value, `Value must be no more than ${high}`)
+        return invalid(name, value, `${high} is the most`)
       }
       return undefined
     },
@@ -49,7 +49,7 @@ export function oneOf(...words: string[]): Validator {
     describe: () => `[${oneLine(words)}]`,
     check(name, value) {
       if (typeof value === 'string' && words.includes(value)) return undefined
-      return invalid(name, value, `String must be one of: ${oneLine(words)}`)
+      return invalid(name, value, `write one of these: ${oneLine(words)}`)
     },
   }
 }
@@ -60,7 +60,7 @@ export function oneOfAnyCase(...words: string[]): Validator {
     describe: () => `(case insensitive) [${oneLine(words)}]`,
     check(name, value) {
       if (typeof value === 'string' && words.includes(value.toUpperCase())) return undefined
-      const reason = `String must be one of (case insensitive): ${oneLine(words)}`
+      const reason = `write one of these, in any case: ${oneLine(words)}`
       return invalid(name, value, reason)
     },
   }
@@ -78,7 +78,7 @@ export function listOf(words: readonly string[], ...refuses: Refusal[]): Validat
     check(name, value) {
       if (value === null) {
         if (!refuses.includes('null')) return undefined
-        return `Configuration '${name}' values must not be null.`
+        return `${name} needs a value.`
       }
       if (!Array.isArray(value)) return undefined
       return checkElements(name, value, words, refuses)
@@ -93,18 +93,18 @@ function checkElements(
   refuses: readonly Refusal[],
 ): string | undefined {
   if (elements.length === 0 && refuses.includes('empty')) {
-    const valid = words.length > 0 ? `[${oneLine(words)}]` : 'any non-empty value'
-    return `Configuration '${name}' must not be empty. Valid values include: ${valid}`
+    const valid = words.length > 0 ? `[${oneLine(words)}]` : 'whatever is not empty'
+    return `${name} needs at least one value: ${valid}`
   }
   if (refuses.includes('duplicates') && new Set(elements).size !== elements.length) {
-    return `Configuration '${name}' values must not be duplicated.`
+    return `${name} has a value twice.`
   }
   if (elements.length > 1 && elements.some((element) => element === '')) {
-    return `Configuration '${name}' values must not be empty.`
+    return `${name} has an empty value among others.`
   }
   const wrong = words.length > 0 ? elements.find((element) => !words.includes(element)) : undefined
   if (wrong === undefined) return undefined
-  return invalid(name, wrong, `String must be one of: ${oneLine(words)}`)
+  return invalid(name, wrong, `write one of these: ${oneLine(words)}`)
 }
 
 export const anyList = (...refuses: Refusal[]): Validator => listOf([], ...refuses)
@@ -113,14 +113,14 @@ export const nonEmptyText: Validator = {
   describe: () => 'non-empty string',
   check(name, value) {
     if (value !== '') return undefined
-    return invalid(name, value, 'String must be non-empty')
+    return invalid(name, value, 'it can not be empty')
   },
 }
 
 export const nonNullText: Validator = {
   describe: () => 'non-null string',
   check(name, value) {
-    return value === null ? invalid(name, null, 'entry must be non null') : undefined
+    return value === null ? invalid(name, null, 'it needs a value') : undefined
   },
 }
 
@@ -128,17 +128,13 @@ export const nonNullText: Validator = {
 export const throttledReplicas: Validator = {
   describe: () => '[partitionId]:[brokerId],[partitionId]:[brokerId],...',
   check(name, value) {
-    if (value === null) return `Configuration '${name}' values must not be null.`
+    if (value === null) return `${name} needs a value.`
     if (!Array.isArray(value) || value.length === 0) return undefined
     if (value.length === 1 && value[0] === '*') return undefined
     if (value.every((element: string) => /^\d+:\d+$/.test(element))) {
-      return new Set(value).size === value.length
-        ? undefined
-        : `Configuration '${name}' values must not be duplicated.`
+      return new Set(value).size === value.length ? undefined : `${name} has a value twice.`
     }
-    const reason =
-      `${name} must be the literal '*' or a list of replicas in the following format: ` +
-      '[partitionId]:[brokerId],[partitionId]:[brokerId],...'
+    const reason = `${name} is '*', or a list of partition and broker such as 0:1,0:2,1:3`
     return invalid(name, `[${oneLine(value)}]`, reason)
   },
 }
@@ -203,14 +199,14 @@ export function parseValue(name: string, type: SettingType, raw: string | null):
 function parseBoolean(name: string, text: string): Parsed {
   const lower = text.toLowerCase()
   if (lower === 'true' || lower === 'false') return { value: lower === 'true' }
-  return { complaint: invalid(name, text, 'Expected value to be either true or false') }
+  return { complaint: invalid(name, text, 'write true or false') }
 }
 
 function parseInteger(name: string, type: SettingType, text: string): Parsed {
   const [low, high] = INTEGER_LIMITS[type]!
   const value = /^[+-]?\d{1,30}$/.test(text) ? BigInt(text.replace('+', '')) : undefined
   if (value === undefined || value < low || value > high) {
-    return { complaint: invalid(name, text, `Not a number of type ${type}`) }
+    return { complaint: invalid(name, text, `it is no number of type ${type}`) }
   }
   const number = Number(value)
   return { value: Number.isSafeInteger(number) ? number : value }
@@ -218,6 +214,7 @@ function parseInteger(name: string, type: SettingType, text: string): Parsed {
 
 function parseDouble(name: string, text: string): Parsed {
   const value = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : Number.NaN
-  if (Number.isNaN(value)) return { complaint: invalid(name, text, 'Not a number of type DOUBLE') }
+  if (Number.isNaN(value))
+    return { complaint: invalid(name, text, 'it is no number of type DOUBLE') }
   return { value }
 }

@@ -277,7 +277,7 @@ describe('node/metadata/broker-sessions', () => {
     assert.equal(fixture.image.brokers.has(3), false)
     assert.deepEqual(await remove(), {
       errorCode: 102,
-      errorMessage: 'Broker ID 3 is not currently registered',
+      errorMessage: 'There is no broker 3',
     })
   })
 

@@ -178,7 +178,7 @@ export class BrokerSessions {
     const answer = await this.#parts.decisions.add<UnregisterBrokerResponse>((view) => {
       const broker = view.image.brokers.get(brokerId)
       if (broker === undefined) {
-        const errorMessage = `Broker ID ${brokerId} is not currently registered`
+        const errorMessage = `There is no broker ${brokerId}`
         return { records: [], answer: { errorCode: BROKER_ID_NOT_REGISTERED, errorMessage } }
       }
       const records = unregistrationRecords(view, broker)

@@ -87,7 +87,7 @@ function decideAll<R extends { readonly resourceType: number; readonly resourceN
     const { resourceType, resourceName } = resource
     const kind: Kind =
       counts.get(keyOf(resource))! > 1
-        ? { error: INVALID_REQUEST, message: 'Each resource must appear at most once.' }
+        ? { error: INVALID_REQUEST, message: 'A resource is named more than once.' }
         : kindOf(image, resourceType, resourceName)
     const outcome = 'error' in kind ? kind : withoutFault(image, kind, decide(kind.kind, resource))
     const refused = isRefused(outcome) ? outcome : undefined
@@ -117,11 +117,11 @@ function withoutFault(
   if ((image.features.get(ELR_FEATURE) ?? 0) === 0) return changes
   const value = changes.get(LEAST_REPLICAS)
   if (kind === 'broker' && value !== null) {
-    const message = `Broker-level ${LEAST_REPLICAS} cannot be altered while ELR is enabled.`
+    const message = `${LEAST_REPLICAS} is of the whole cluster while eligible leader replicas are on: no broker has its own.`
     return { error: INVALID_CONFIG, message }
   }
   if (kind === 'brokerDefault' && value === null) {
-    const message = `Cluster-level ${LEAST_REPLICAS} cannot be removed while ELR is enabled.`
+    const message = `${LEAST_REPLICAS} of the cluster has to be set while eligible leader replicas are on.`
     return { error: INVALID_CONFIG, message }
   }
   return changes
@@ -157,16 +157,16 @@ const CONSEQUENCES_MAX = 100_000
 function kindOf(image: MetadataImage, type: number, name: string): Kind {
   const kind = KINDS.get(type)
   const refused = (message: string) => ({ error: INVALID_REQUEST, message })
-  if (kind === undefined) return refused(`Unsupported resource type ${type}.`)
+  if (kind === undefined) return refused(`There are no settings of resources of type ${type}.`)
   if (kind === 'broker') return brokerKind(image, name)
   if (name === '') {
     const what = { topic: 'topic', group: 'group', clientMetrics: 'client metrics' }[
       kind as 'topic' | 'group' | 'clientMetrics'
     ]
-    return refused(`Default ${what} resources are not allowed.`)
+    return refused(`There is no default for each ${what}: name one.`)
   }
   if (kind === 'topic' && !image.topics.has(name)) {
-    const message = `The topic '${name}' does not exist.`
+    const message = `There is no topic '${name}'.`
     return { error: UNKNOWN_TOPIC_OR_PARTITION, message }
   }
   return { kind }
@@ -175,9 +175,9 @@ function kindOf(image: MetadataImage, type: number, name: string): Kind {
 function brokerKind(image: MetadataImage, name: string): Kind {
   if (name === '') return { kind: 'brokerDefault' }
   if (!/^\d{1,10}$/.test(name)) {
-    const message = `Node id must be an integer, but it is: ${name}`
+    const message = `A broker is named by its number, not by '${name}'.`
     return { error: INVALID_REQUEST, message }
   }
   if (image.brokers.has(Number(name))) return { kind: 'broker' }
-  return { error: BROKER_ID_NOT_REGISTERED, message: `No broker with id ${name} found.` }
+  return { error: BROKER_ID_NOT_REGISTERED, message: `There is no broker ${name}.` }
 }

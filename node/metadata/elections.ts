@@ -24,9 +24,9 @@ interface Outcome {
 const DONE: Outcome = { errorCode: NONE, errorMessage: null }
 
 const MESSAGES: ReadonlyMap<number, string> = new Map([
-  [ELECTION_NOT_NEEDED, 'Leader election not needed for topic partition.'],
-  [PREFERRED_LEADER_NOT_AVAILABLE, 'The preferred leader was not available.'],
-  [ELIGIBLE_LEADERS_NOT_AVAILABLE, 'Eligible topic partition leaders are not available.'],
+  [ELECTION_NOT_NEEDED, 'The partition has the leader that it should have.'],
+  [PREFERRED_LEADER_NOT_AVAILABLE, 'The preferred leader is not in sync, or not there.'],
+  [ELIGIBLE_LEADERS_NOT_AVAILABLE, 'No replica of the partition can lead now.'],
 ])
 
 const refused = (errorCode: number, errorMessage?: string): Outcome => ({
@@ -76,7 +76,7 @@ class Election {
     }
     const partition = topic.partitions[index]
     if (partition === undefined) {
-      return refused(UNKNOWN_TOPIC_OR_PARTITION, `No such partition as ${name}-${index}`)
+      return refused(UNKNOWN_TOPIC_OR_PARTITION, `There is no partition ${name}-${index}`)
     }
     const key = `${topic.id}/${index}`
     if (this.#done.has(key)) return refused(ELECTION_NOT_NEEDED)

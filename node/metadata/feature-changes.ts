@@ -75,7 +75,7 @@ function faultOf(update: Update, image: MetadataImage): Refusal | undefined {
     const range = broker.features.find(({ name }) => name === feature)
     const { minSupportedVersion: min = 0, maxSupportedVersion: max = 0 } = range ?? {}
     if (level < min || level > max) {
-      return invalid(`Broker ${broker.id} only supports versions ${min}-${max}`)
+      return invalid(`Broker ${broker.id} has the levels ${min} to ${max}`)
     }
   }
   const current = levelOf(image, feature)
@@ -83,8 +83,8 @@ function faultOf(update: Update, image: MetadataImage): Refusal | undefined {
   if (upgradeType === SAFE_DOWNGRADE && feature !== METADATA_VERSION) return undefined
   const message =
     upgradeType === UPGRADE
-      ? `Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.`
-      : 'Refusing to perform the requested downgrade because it might delete metadata information.'
+      ? 'A lower level takes a request for a downgrade, a safe or an unsafe one.'
+      : 'A lower level could lose metadata, and is not taken.'
   return invalid(message)
 }
 

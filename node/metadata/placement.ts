@@ -42,15 +42,12 @@ const located = (broker: PlacementBroker): Located => ({
 export function placeReplicas(request: PlacementRequest): number[][] | string {
   const { count, replicationFactor, brokers, random } = request
   assert(count > 0 && replicationFactor > 0, 'something is to be placed')
-  const times = `Unable to replicate the partition ${replicationFactor} time(s): `
+  const times = `No place for ${replicationFactor} replicas: `
   if (replicationFactor > brokers.length) {
-    return (
-      `${times}The target replication factor of ${replicationFactor} cannot be reached ` +
-      `because only ${brokers.length} broker(s) are registered.`
-    )
+    return `${times}there are ${brokers.length} brokers, and each takes one.`
   }
   const usable = brokers.filter((broker) => !broker.isFenced)
-  if (usable.length === 0) return `${times}All brokers are currently fenced.`
+  if (usable.length === 0) return `${times}no broker is there to take one.`
   const ring = interleave(usable.map(located), random)
   // Fenced brokers hold a replica only where the others do not suffice.
   const reserve = interleave(brokers.filter((broker) => broker.isFenced).map(located), random)

@@ -86,8 +86,8 @@ function reassign(asked: Asked, records: MetadataRecord[]): Refusal | undefined 
   if (topic === undefined || before === undefined) {
     const message =
       topic === undefined
-        ? `Unable to find a topic named ${name}.`
-        : `Unable to find partition ${name}:${partitionIndex}.`
+        ? `There is no topic ${name}.`
+        : `There is no partition ${name}-${partitionIndex}.`
     return { error: UNKNOWN_TOPIC_OR_PARTITION, message }
   }
   if (records.length >= PARTITIONS_PER_REQUEST_MAX) {
@@ -121,7 +121,7 @@ function cancelled(before: PartitionImage, rules: PartitionRules): PartitionTarg
   if (addingReplicas.length === 0 && removingReplicas.length === 0) {
     return {
       error: NO_REASSIGNMENT_IN_PROGRESS,
-      message: 'No partition reassignment is in progress.',
+      message: 'The partition is not being moved.',
     }
   }
   const replicas = settled(before)
@@ -143,7 +143,7 @@ function faultOf(
 ): Refusal | undefined {
   const refused = (message: string) => ({ error: INVALID_REPLICA_ASSIGNMENT, message })
   if (wanted.length === 0) {
-    return refused('The manual partition assignment includes an empty replica list.')
+    return refused('A partition needs at least one replica.')
   }
   const seen = new Set<number>()
   for (const id of [...wanted].sort((one, other) => one - other)) {
@@ -151,18 +151,16 @@ function faultOf(
       return refused(`The manual partition assignment includes an invalid broker ID ${id}.`)
     }
     if (seen.has(id)) {
-      return refused(`The manual partition assignment includes the broker ${id} more than once.`)
+      return refused(`Broker ${id} is named twice: it holds one replica.`)
     }
     seen.add(id)
     if (!image.brokers.has(id)) {
-      return refused(
-        `The manual partition assignment includes broker ${id}, but no such broker is registered.`,
-      )
+      return refused(`There is no broker ${id}.`)
     }
   }
   const size = settled(before).length
   if (!mayResize && wanted.length !== size) {
-    const message = `The replication factor is changed from ${size} to ${wanted.length}`
+    const message = `The partition has ${size} replicas, and would have ${wanted.length}`
     return { error: INVALID_REPLICATION_FACTOR, message }
   }
   return undefined

@@ -41,7 +41,10 @@ function repeated<T>(values: Iterable<T>): Set<T> {
   return twice
 }
 
-const DUPLICATE_NAME: Refusal = { error: INVALID_REQUEST, message: 'Duplicate topic name.' }
+const DUPLICATE_NAME: Refusal = {
+  error: INVALID_REQUEST,
+  message: 'The topic is named more than once.',
+}
 
 export function decideCreateTopics(
   { image, settings }: View,
@@ -98,11 +101,11 @@ function notCreated(name: string, refusal: Refusal) {
 
 const GONE_BY_NAME: Refusal = {
   error: UNKNOWN_TOPIC_OR_PARTITION,
-  message: 'This server does not host this topic-partition.',
+  message: 'There is no topic of this name.',
 }
 const GONE_BY_ID: Refusal = {
   error: UNKNOWN_TOPIC_ID,
-  message: 'This server does not host this topic ID.',
+  message: 'There is no topic with this id.',
 }
 
 export function decideDeleteTopics(
@@ -127,7 +130,7 @@ export function decideDeleteTopics(
   const responses = [...wanted.values()].map(({ name, topicId }) => {
     const found = isEnabled
       ? topicToDelete(image, name, topicId, { names, ids, byId })
-      : { error: TOPIC_DELETION_DISABLED, message: 'Topic deletion is disabled.' }
+      : { error: TOPIC_DELETION_DISABLED, message: 'delete.topic.enable is false.' }
     if ('error' in found) {
       return { name, topicId, errorCode: found.error, errorMessage: found.message }
     }
@@ -145,7 +148,7 @@ function topicToDelete(
 ): TopicImage | Refusal {
   const refused = (message: string) => ({ error: INVALID_REQUEST, message })
   if (name !== null && topicId !== ZERO_UUID) {
-    return refused('You may not specify both topic name and topic id.')
+    return refused('Give the name of a topic or its id, not both.')
   }
   if (name !== null) {
     if (names.has(name)) return DUPLICATE_NAME
@@ -155,8 +158,8 @@ function topicToDelete(
     }
     return topic ?? GONE_BY_NAME
   }
-  if (topicId === ZERO_UUID) return refused('Neither topic name nor id were specified.')
-  if (ids.has(topicId)) return refused('Duplicate topic id.')
+  if (topicId === ZERO_UUID) return refused('Give the name of a topic, or its id.')
+  if (ids.has(topicId)) return refused('The topic is named more than once.')
   return topicById(image, topicId) ?? GONE_BY_ID
 }
 
@@ -203,13 +206,12 @@ function grow(
   if (growth.count === length) return invalid(`Topic already has ${length} partition(s).`)
   if (growth.count < length) {
     return invalid(
-      `The topic ${growth.name} currently has ${length} partition(s); ` +
-        `${growth.count} would not be an increase.`,
+      `${growth.name} has ${length} partitions, and ${growth.count} are no more than that.`,
     )
   }
   const added = growth.count - length
   if (added > partitionsLeft) {
-    const message = 'Excessively large number of partitions per request.'
+    const message = `One request makes no more than ${PARTITIONS_PER_REQUEST_MAX} partitions.`
     return { error: POLICY_VIOLATION, message }
   }
   const replicationFactor = topic.partitions[0]!.replicas.length
@@ -219,9 +221,7 @@ function grow(
   }
   const given = [...growth.assignments].map(({ brokerIds }) => [...brokerIds])
   if (given.length !== added) {
-    const message =
-      `Attempted to add ${added} additional partition(s), ` +
-      `but only ${given.length} assignment(s) were specified.`
+    const message = `${added} partitions are to be added, and the replicas of ${given.length} are given.`
     return { error: INVALID_REPLICA_ASSIGNMENT, message }
   }
   const refused = checkAssignments(given, replicationFactor, length, image)

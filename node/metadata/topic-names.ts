@@ -9,22 +9,22 @@ const METADATA_TOPIC = '__cluster_metadata'
 /** What is wrong with the name, whatever else exists. */
 export function checkTopicName(name: string): Refusal | undefined {
   if (name === METADATA_TOPIC) {
-    const message = `Creation of internal topic ${METADATA_TOPIC} is prohibited.`
+    const message = `${METADATA_TOPIC} is the cluster's own.`
     return { error: INVALID_REQUEST, message }
   }
   const fault = nameFault(name)
   if (fault === undefined) return undefined
-  return { error: INVALID_TOPIC_EXCEPTION, message: `Topic name is invalid: ${fault}` }
+  return { error: INVALID_TOPIC_EXCEPTION, message: `No topic can be called that: ${fault}` }
 }
 
 function nameFault(name: string): string | undefined {
-  if (name === '') return 'the empty string is not allowed'
-  if (name === '.' || name === '..') return `'${name}' is not allowed`
+  if (name === '') return 'a topic needs a name'
+  if (name === '.' || name === '..') return `'${name}' means a directory`
   if (name.length > NAME_LENGTH_MAX) {
-    return `the length of '${name}' is longer than the max allowed length ${NAME_LENGTH_MAX}`
+    return `'${name}' has more than ${NAME_LENGTH_MAX} characters`
   }
   if (/^[a-zA-Z0-9._-]+$/.test(name)) return undefined
-  return `'${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`
+  return `'${name}' may have letters and digits of ASCII, '.', '_' and '-', and nothing else`
 }
 
 /** Metrics write '.' as '_': names that differ in nothing else can't be told apart there. */
@@ -34,6 +34,6 @@ export function checkCollision(
 ): Refusal | undefined {
   const other = existing(normalizeTopicName(name))
   if (other === undefined) return undefined
-  const message = `Topic '${name}' collides with existing topic: ${other}`
+  const message = `'${name}' can not be told from ${other} where '.' is written as '_'`
   return { error: INVALID_TOPIC_EXCEPTION, message }
 }

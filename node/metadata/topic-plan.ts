@@ -48,7 +48,7 @@ export const PARTITIONS_PER_REQUEST_MAX = 10_000
 
 const TOO_MANY: Refusal = {
   error: POLICY_VIOLATION,
-  message: 'Excessively large number of partitions per request.',
+  message: `One request makes no more than ${PARTITIONS_PER_REQUEST_MAX} partitions.`,
 }
 
 export function planTopic(asked: NewTopic, context: PlanContext): TopicPlan | Refusal {
@@ -94,18 +94,18 @@ function describedOnce(
 
 function checkIsNew(name: string, image: MetadataImage): Refusal | undefined {
   if (!image.topics.has(name)) return undefined
-  return { error: TOPIC_ALREADY_EXISTS, message: `Topic '${name}' already exists.` }
+  return { error: TOPIC_ALREADY_EXISTS, message: `There is a topic '${name}' already.` }
 }
 
 /** The node chooses. -1 stands for the broker's default. */
 function placed(asked: NewTopic, context: PlanContext): Assignments | Refusal {
   const { settings, image, random } = context
   if (asked.replicationFactor === 0 || asked.replicationFactor < -1) {
-    const message = 'Replication factor was set to an invalid non-positive value.'
+    const message = 'A partition has at least one replica.'
     return { error: INVALID_REPLICATION_FACTOR, message }
   }
   if (asked.numPartitions === 0 || asked.numPartitions < -1) {
-    const message = 'Number of partitions was set to an invalid non-positive value.'
+    const message = 'A topic has at least one partition.'
     return { error: INVALID_PARTITIONS, message }
   }
   const count = asked.numPartitions === -1 ? settings.number('num.partitions') : asked.numPartitions
@@ -149,18 +149,18 @@ function isCordoned(broker: BrokerImage): boolean {
 }
 
 function asAsked(asked: NewTopic, image: MetadataImage): Assignments | Refusal {
-  const specified = 'A manual partition assignment was specified, but '
+  const specified = 'Where the replicas are given, '
   if (asked.replicationFactor !== -1) {
-    const message = `${specified}replication factor was not set to -1.`
+    const message = `${specified}the replication factor is -1.`
     return { error: INVALID_REQUEST, message }
   }
   if (asked.numPartitions !== -1) {
-    return { error: INVALID_REQUEST, message: `${specified}numPartitions was not set to -1.` }
+    return { error: INVALID_REQUEST, message: `${specified}the number of partitions is -1.` }
   }
   const assignments = new Map<number, readonly number[]>()
   for (const { partitionIndex, brokerIds } of asked.assignments) {
     if (assignments.has(partitionIndex)) {
-      const message = `Found multiple manual partition assignments for partition ${partitionIndex}`
+      const message = `The replicas of partition ${partitionIndex} are given twice`
       return { error: INVALID_REPLICA_ASSIGNMENT, message }
     }
     assignments.set(partitionIndex, [...brokerIds])
@@ -169,7 +169,7 @@ function asAsked(asked: NewTopic, image: MetadataImage): Assignments | Refusal {
   for (let index = 0; index < assignments.size; index++) {
     const replicas = assignments.get(index)
     if (replicas === undefined) {
-      const message = 'partitions should be a consecutive 0-based integer sequence'
+      const message = 'partitions are counted from 0, and none is left out'
       return { error: INVALID_REPLICA_ASSIGNMENT, message }
     }
     inOrder.push(replicas)
@@ -185,28 +185,25 @@ export function checkAssignments(
   image: MetadataImage,
 ): Refusal | undefined {
   const refused = (message: string) => ({ error: INVALID_REPLICA_ASSIGNMENT, message })
-  const includes = 'The manual partition assignment includes'
+  const includes = 'The given replicas have'
   for (const [at, replicas] of assignments.entries()) {
-    if (replicas.length === 0) return refused(`${includes} an empty replica list.`)
+    if (replicas.length === 0) return refused(`${includes} nobody for a partition.`)
     const seen = new Set<number>()
     for (const id of [...replicas].sort((one, other) => one - other)) {
       if (!image.brokers.has(id)) {
-        return refused(`${includes} broker ${id}, but no such broker is registered.`)
+        return refused(`${includes} broker ${id}, which is not there.`)
       }
-      if (seen.has(id)) return refused(`${includes} the broker ${id} more than once.`)
+      if (seen.has(id)) return refused(`${includes} broker ${id} twice.`)
       seen.add(id)
     }
     if (replicas.length !== replicationFactor) {
       return refused(
-        `${includes} a partition with ${replicas.length} replica(s), but this is not consistent ` +
-          `with previous partitions, which have ${replicationFactor} replica(s).`,
+        `${includes} ${replicas.length} brokers for one partition ` +
+          `and ${replicationFactor} for those before it.`,
       )
     }
     if (!replicas.some((id) => isActive(image, id))) {
-      return refused(
-        'All brokers specified in the manual partition assignment for partition ' +
-          `${first + at} are fenced or in controlled shutdown.`,
-      )
+      return refused(`No broker that is given for partition ${first + at} is there to lead it.`)
     }
   }
   return undefined

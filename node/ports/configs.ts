@@ -92,15 +92,17 @@ export class NodeConfigs implements ConfigsPort {
         return missingTopic(name)
       case RESOURCE.broker:
         if (name === '' || name === String(this.#nodeId)) return undefined
-        return invalid(`Unexpected broker id, expected ${this.#nodeId} but received ${name}`)
+        return invalid(`This is broker ${this.#nodeId}: ask broker ${name} for its own settings`)
       case RESOURCE.group:
-        return name === '' ? invalid('Default group resources are not allowed.') : undefined
+        return name === '' ? invalid('There is no default for each group: name one.') : undefined
       case RESOURCE.clientMetrics:
-        return name === '' ? invalid('Default client metrics are not allowed.') : undefined
+        return name === ''
+          ? invalid('There is no default for all client metrics: name one.')
+          : undefined
       case RESOURCE.brokerLogger:
         return invalid(`Resources of type ${type} have no settings here.`)
       default:
-        return invalid(`Unsupported resource type ${type}`)
+        return invalid(`There are no settings of resources of type ${type}`)
     }
   }
 

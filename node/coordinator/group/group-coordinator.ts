@@ -387,7 +387,7 @@ export class GroupCoordinator implements GroupsPort {
         ? undefined
         : this.#offsetsTopic.leader(partitionOf(key, partitionCount), listener)
     if (leader === undefined) {
-      const errorMessage = 'The coordinator is not available.'
+      const errorMessage = 'Its coordinator has no leader now.'
       return {
         key,
         nodeId: -1,
