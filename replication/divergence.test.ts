@@ -6,24 +6,26 @@ import { readAll, type Sent, send } from './testing/records.ts'
 
 const LONG_MS = 60_000
 
-/** What one leader wrote: an epoch and its records. */
-type Chapter = readonly [epoch: number, values: readonly string[]]
+/** What one leader wrote: an epoch and its batches, those of one record by that alone. */
+type Chapter = readonly [epoch: number, batches: readonly (string | readonly string[])[]]
 
 async function acked(cluster: TestCluster, sent: Sent): Promise<number> {
   await cluster.world.runUntil(() => sent.ack !== undefined, 5000)
   return sent.ack!
 }
 
-/** A log as earlier leaders have left it, one batch a record. */
+/** A log as earlier leaders have left it. */
 async function write(cluster: TestCluster, node: TestNode, chapters: readonly Chapter[]) {
   const log = await cluster.world.complete(
     node.store.create({ topic: TOPIC, partition: 0, topicId: TOPIC_ID, config: cluster.config }),
   )
-  for (const [leaderEpoch, values] of chapters) {
-    for (const value of values) {
+  for (const [leaderEpoch, batches] of chapters) {
+    for (const values of batches) {
       const baseOffset = log.logEndOffset
-      const record = { timestampMs: 1_700_000_000_000, key: null, value: Buffer.from(value) }
-      const batch = encodeBatch([record], { baseOffset, leaderEpoch })
+      const records = [values].flat().map((value) => {
+        return { timestampMs: 1_700_000_000_000, key: null, value: Buffer.from(value) }
+      })
+      const batch = encodeBatch(records, { baseOffset, leaderEpoch })
       log.appendAsFollower(batch, 0, batch.length)
     }
   }
@@ -48,7 +50,7 @@ async function meet(
 }
 
 function checkSame(cluster: TestCluster, leader: readonly Chapter[]): void {
-  const expected = leader.flatMap(([, values]) => values)
+  const expected = leader.flatMap(([, batches]) => batches.flat())
   for (const node of cluster.nodes) {
     assert.deepEqual([...readAll(node.partition()).values()], expected, `node ${node.nodeId}`)
   }
@@ -61,6 +63,19 @@ function checkSame(cluster: TestCluster, leader: readonly Chapter[]): void {
 const some = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}${i}`)
 
 describe('replication, where logs part', () => {
+  it('has the whole of a batch again of which a device left something else', async () => {
+    const leader: Chapter[] = [[3, ['a', ['b', 'c', 'd'], 'e']]]
+    for (const [i, batches] of [
+      ['a', 'x'],
+      ['a', 'x', 'y'],
+      ['x', 'y'],
+    ].entries()) {
+      const cluster = await meet(`overwritten ${i}`, 5, leader, [[3, batches]])
+      assert.deepEqual([...cluster.leaderOf()!.isr].sort(), [0, 1])
+      assert.equal(cluster.node(1).partition().logEndOffset, 5)
+    }
+  })
+
   it('keeps what a follower has above its watermark when it starts again (KIP-101, story 1)', async () => {
     const cluster = await TestCluster.start({ seed: 1, nodes: 2 })
     const sent = send(cluster.leaderOf()!, ['m1'])

@@ -110,17 +110,23 @@ export class Followed implements FollowLink {
   }
 
   /**
-   * An empty log that starts within the leader's first batch (DeleteRecords moved the leader's start
-   * there, and this replica was away, or lost what it had) begins anew where that batch does.
+   * A log that ends within the leader's next batch goes on from where that batch begins. Either it is
+   * empty: DeleteRecords moved the leader's start there, and this replica was away, or lost what it
+   * had. Or its end is no batch of the leader's, but what a device wrote to a wrong place.
    */
   mustBeginBefore(source: Buffer, start: number, end: number): boolean {
-    const { log, logEndOffset } = this.partition
-    if (log.logStartOffset < logEndOffset || end - start < RECORDS_AT) return false
+    const { partition } = this
+    const { log, logEndOffset } = partition
+    if (end - start < RECORDS_AT) return false
     const baseOffset = baseOffsetAt(source, start)
     const isWithin = baseOffset >= 0 && baseOffset < logEndOffset
     if (!isWithin || baseOffset + lastOffsetDeltaAt(source, start) < logEndOffset) return false
+    const isEmpty = log.logStartOffset === logEndOffset
     this.#stream.unsubscribe(this, true)
-    this.#cut(() => this.partition.restartAt(baseOffset))
+    this.#cut(() => {
+      if (isEmpty || baseOffset < log.logStartOffset) return partition.restartAt(baseOffset)
+      return partition.cut(baseOffset)
+    })
     return true
   }
 

@@ -545,8 +545,6 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     }
     await this.#whileCutting(async () => {
       await this.log.truncateTo(Math.max(offset, this.logStartOffset))
-      // It may end before the offset, where the batch that holds it begins.
-      if (offset <= this.#highWatermark) this.#highWatermark = this.log.logEndOffset
     })
   }
 
