@@ -302,7 +302,10 @@ export class Node {
    */
   async drain(timeoutMs: number): Promise<boolean> {
     const isDone = await this.#parts.links.handOverPartitions(timeoutMs)
-    if (!isDone) this.#parts.logger.info('Not all that this node leads has another leader now.')
+    const isAlone = this.quorum.image.brokers.size === 1
+    if (!isDone && !isAlone) {
+      this.#parts.logger.info('Not all that this node leads has another leader now.')
+    }
     return isDone
   }
 

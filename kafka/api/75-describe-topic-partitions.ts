@@ -21,7 +21,7 @@ import {
   type Written,
   ZERO_UUID,
 } from '../wire/schema.ts'
-import { TOPIC_OPERATIONS } from './authorized-operations.ts'
+import { NOT_REQUESTED, TOPIC_OPERATIONS } from './authorized-operations.ts'
 import { defineApi, type HandlerContext } from './define.ts'
 import { type Liveness, leaderAnswer, livenessOf, offlineAnswer } from './leaders.ts'
 import { isInternalTopic, topicNameFault } from './topic-names.ts'
@@ -141,7 +141,7 @@ function refused(name: string, errorCode: number): TopicAnswer {
     topicId: ZERO_UUID,
     isInternal: isInternalTopic(name),
     partitions: [],
-    topicAuthorizedOperations: TOPIC_OPERATIONS,
+    topicAuthorizedOperations: NOT_REQUESTED,
   }
 }
 

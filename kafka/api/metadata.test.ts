@@ -161,6 +161,8 @@ describe('DescribeTopicPartitions', () => {
         ['z', 3],
       ],
     )
+    const operations = answer.topics.map(({ topicAuthorizedOperations: bits }) => bits)
+    assert.deepEqual(operations, [-2147483648, 3576, -2147483648])
     for (const cursor of [
       { topicName: 'b', partitionIndex: 0 },
       { topicName: 'a', partitionIndex: -1 },
