@@ -153,4 +153,17 @@ describe('log/housekeeping', () => {
     assert.ok(tookMs < SEGMENTS * SYNC_MS, `${tookMs} ms`)
     assert.equal(bench.log.recoveryPoint, bench.log.syncedOffset)
   })
+
+  it('holds no file when it was abandoned in the middle of a truncation', async () => {
+    for (let ms = 1; ms < 12 * SYNC_MS; ms += SYNC_MS) {
+      const one = new SlowBench()
+      await one.open()
+      const cut = one.log.truncateTo(one.log.logEndOffset - 3).catch(() => {})
+      await one.scheduler.runFor(ms)
+      one.log.abandon()
+      await one.scheduler.complete(cut)
+      await one.scheduler.runFor(1000)
+      assert.deepEqual(one.disk.openPaths(), [], `after ${ms} ms`)
+    }
+  })
 })

@@ -278,6 +278,8 @@ export class LogWork {
     if (this.#isClosed) return
     this.#appender?.abandon()
     this.#release()
+    // What is under way may open a file once more.
+    void this.settled().then(() => this.#state.release())
   }
 
   /** Resolves when no operation on its files is under way; after `abandon` none will be. */
