@@ -273,6 +273,7 @@ export class Fetcher implements LeaderSink, Flushable {
         partition.appendFetched(source, start, end)
       }
       partition.onLeaderState(highWatermark, logStartOffset)
+      followed.heardHandle = handle
     } catch (error) {
       this.#onAppendError(followed, error)
     }

@@ -23,6 +23,8 @@ export class Followed implements FollowLink {
   readonly epoch: number
   /** Of its subscription; 0 while it has none. */
   handle = 0
+  /** The last one of which the leader told something. */
+  heardHandle = 0
   /** Its handle is of a leave: the leader tells when it counts for nothing. */
   isLeaving = false
   /** It waits for the end of the turn, with something to say. */
@@ -51,6 +53,10 @@ export class Followed implements FollowLink {
       position,
       logStartOffset: log.savedLogStart,
     }
+  }
+
+  get isHeard(): boolean {
+    return this.handle !== 0 && this.heardHandle === this.handle
   }
 
   onProgress(): void {

@@ -611,7 +611,9 @@ export class Partition extends ReadableReplica implements SyncOwner, Led {
     if (this.#leader !== undefined) return 0
     // While it is mended, what readers have seen is not all here.
     const isWell = this.#cutting === 0 && this.#highWatermark <= this.log.writtenOffset
-    return mayFollow && isWell && this.#following.link !== undefined ? 0 : NOT_LEADER_OR_FOLLOWER
+    // Nor may it serve what its leader has deleted while this node was away.
+    const isHeard = this.#following.link?.isHeard === true && this.holdsLease
+    return mayFollow && isWell && isHeard ? 0 : NOT_LEADER_OR_FOLLOWER
   }
 
   readLimit(isolation: Isolation): number {

@@ -344,9 +344,27 @@ describe('replication', () => {
     await cluster.run(20)
     assert.equal(told, 1)
     assert.equal(follower.readLimit('uncommitted'), 4)
+    cluster.leaseUntilMs = 0
+    assert.equal(follower.checkReader(-1, true), 6)
+    cluster.leaseUntilMs = Number.POSITIVE_INFINITY
     cluster.world.links.cut('n0', 'n1')
     await cluster.run(2000)
     assert.equal(leader.preferredReplica('b', 0), 2)
+  })
+
+  it('lets no follower serve readers before its leader has told where the log starts', async () => {
+    const cluster = await TestCluster.start({ seed: 28 })
+    const leader = cluster.leaderOf()!
+    assert.equal(await acked(cluster, send(leader, values(0, 3))), 0)
+    await cluster.settled()
+    const follower = cluster.node(1).partition()
+    assert.equal(follower.checkReader(-1, true), 0)
+    cluster.world.links.cut('n0', 'n1')
+    await cluster.world.runUntil(() => follower.checkReader(-1, true) === 6, 5000)
+    leader.deleteRecordsBefore(2)
+    cluster.world.links.healAll()
+    await cluster.world.runUntil(() => follower.checkReader(-1, true) === 0, 5000)
+    assert.equal(follower.logStartOffset, 2)
   })
 
   it('does not say that it knows the latest before its watermark has passed its epoch', async () => {

@@ -19,6 +19,8 @@ export interface Leadership {
 
 /** What a follower's fetcher hears of its replica, at the end of a turn. */
 export interface FollowLink {
+  /** The leader has told its state since the stream to it was made. */
+  readonly isHeard: boolean
   /** The position or the log's start has moved. */
   onProgress(): void
   /** The end of the log has been cut, and can be told again. */
