@@ -127,6 +127,8 @@ class SimRpcPeer implements RpcPeer {
       client.join(server)
       server.join(client)
       serving.process.run(() => {
+        // It was frozen, and the caller has gone meanwhile: nobody would tell of the end.
+        if (!server.isOf(serving.process)) return
         try {
           server.attach(serving.service.onStream(method, server))
         } catch (error) {
